@@ -28,6 +28,13 @@ run(struct arguments *a)
 	return commands_run(entry, &a->how, a->words + 1);
 }
 
+/* The exit status of a command line that cannot be read. */
+static int
+misread(const struct arguments *a)
+{
+	return commands_usage_status(a->nwords > 0 ? commands_named(a->words[0]) : NULL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -41,6 +48,8 @@ main(int argc, char **argv)
 	status = arguments_read(argc, argv, &a);
 	if (status < 0)
 		status = run(&a);
+	else if (status != ASK_GOOD)
+		status = misread(&a);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		perror("pgwith: cannot write");
 		status = ASK_TROUBLE;

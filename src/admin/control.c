@@ -17,7 +17,7 @@
 static bool
 is_meant(const struct command_call *call, const struct pool *pool)
 {
-	return pool->group == pool &&
+	return pool->group == pool && pool->own_conf == NULL &&
 	       (call->stmt->nargs == 0 || strcmp(call->stmt->args[0], pool->conf->name) == 0);
 }
 

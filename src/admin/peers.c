@@ -11,6 +11,7 @@
 
 #include "base/units.h"
 #include "executor/executor.h"
+#include "executor/joint.h"
 #include "pool/gate.h"
 #include "session/application.h"
 #include "session/channels.h"
@@ -61,6 +62,7 @@ static const struct column clients_columns[] = {
     {"auth", COLUMN_TEXT},
     {"read_only", COLUMN_TEXT},
     {"listens", COLUMN_INT},
+    {"joined", COLUMN_TEXT},
 };
 
 const char *
@@ -185,6 +187,19 @@ where_it_reads(const struct session *s)
 	return readonly_stays_until(s) ? s->pool->conf->name : s->pool->conf->read_only;
 }
 
+/* Which scope it has joined; NULL: none. */
+static const char *
+where_it_works(const struct session *s, char *out, size_t out_size)
+{
+	uint64_t owner;
+	const char *name = s->pool ? joint_joined(s, &owner) : NULL;
+
+	if (name == NULL)
+		return NULL;
+	snprintf(out, out_size, "%s of session %llu", name, (unsigned long long)owner);
+	return out;
+}
+
 static void
 client_row(const struct daemon *d, uint64_t id, struct rows *r)
 {
@@ -218,6 +233,7 @@ client_row(const struct daemon *d, uint64_t id, struct rows *r)
 					   : NULL);
 	rows_text(r, where_it_reads(s));
 	rows_number(r, channels_count(s));
+	rows_text(r, where_it_works(s, path, sizeof path));
 	rows_end(r);
 }
 

@@ -15,7 +15,7 @@ static const struct column scopes_columns[] = {
     {"level", COLUMN_INT},         {"name", COLUMN_TEXT},       {"kind", COLUMN_TEXT},
     {"pool", COLUMN_TEXT},         {"state", COLUMN_TEXT},      {"current", COLUMN_BOOL},
     {"elapsed_ms", COLUMN_BIGINT}, {"wait_ms", COLUMN_BIGINT},  {"deadline_ms", COLUMN_BIGINT},
-    {"deferred", COLUMN_INT},      {"backend_pid", COLUMN_INT},
+    {"deferred", COLUMN_INT},      {"backend_pid", COLUMN_INT}, {"members", COLUMN_INT},
 };
 
 static void
@@ -40,6 +40,10 @@ scope_row(const struct session *s, const struct scope_view *v, unsigned level, s
 	rows_number(r, v->deferred);
 	if (v->backend_pid)
 		rows_number(r, v->backend_pid);
+	else
+		rows_null(r);
+	if (v->members >= 0)
+		rows_number(r, v->members);
 	else
 		rows_null(r);
 	rows_end(r);

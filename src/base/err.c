@@ -207,6 +207,32 @@ static const struct err_kind kinds[ERR_N] = {
 	{"scope_swept", "01000", false,
 	 "%s has ended and rolled back %s %s", /* statement, the scopes, names */
 	 "LEAVE a scope before its connection goes back to a pool of the program's"},
+    [ERR_JOINABLE_PINNED] =
+	{"joinable_pinned", "55000", false,
+	 "the session keeps its server (%s), so it cannot enter a scope that others can join",
+	 /* why it is pinned */
+	 "enter the scope in a session of its own"},
+    [ERR_JOIN_TOKEN] = {"join_token", "28000", true,
+			"there is no scope on pool \"%s\" with such a token", /* pool */
+			"SHOW SCOPES tells the token of a scope that was entered with JOINABLE, in "
+			"its own session; the scope may have ended"},
+    [ERR_JOIN_REFUSED] = {"join_refused", "28000", false,
+			  "there is no scope on pool \"%s\" with such a token", /* pool */
+			  "SHOW SCOPES tells the token of a scope that was entered with JOINABLE, "
+			  "in its own session; the scope may have ended"},
+    [ERR_JOIN_STATE] = {"join_state", "55000", false,
+			"the session cannot join a scope, since it has %s", /* what */
+			"a session joins a scope at login, by the startup option "
+			"pgwith.join=TOKEN, or by JOIN before anything else"},
+    [ERR_JOIN_STATEMENT] = {"join_statement", "0A000", false,
+			    "%s cannot be used in a joined scope", /* statement */
+			    "it needs a connection, or a transaction, of its own"},
+    [ERR_JOINED_ENDED] = {"joined_ended", "57P01", true, "the joined scope \"%s\" has ended: %s",
+			  /* name, how */
+			  NULL},
+    [ERR_JOINED_LOST] = {"joined_lost", "57P01", true, "the joined scope \"%s\" is lost: %s",
+			 /* name, why */
+			 "the transaction of the scope was rolled back"},
     [ERR_SERVER_LOST] = {"server_lost", "08006", true,
 			 "the server connection of pool \"%s\" was lost: %s", /* pool, reason */
 			 "reconnect; look into the server's log for the reason"},

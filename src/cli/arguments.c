@@ -38,7 +38,7 @@ arguments_usage(FILE *to)
 	    "      --interval TIME top: ask anew after this time (1s)\n"
 	    "      --once          top: print one page, without a screen\n"
 	    "      --max-wait TIME status: trouble if a session waits for longer (1s)\n"
-	    "      --pool NAME     set, trace: of that pool only\n"
+	    "      --pool NAME     set, trace: of that pool only; run: in a transaction of it\n"
 	    "      --cluster NAME  set: in the section [cluster NAME] only\n"
 	    "      --role NAME     set: in [role NAME] only\n"
 	    "      --uid NUMBER    set: in [uid NUMBER] only\n"
@@ -50,6 +50,20 @@ arguments_usage(FILE *to)
 	    "      --output FILE   metrics, trace: where to, as -o FILE\n"
 	    "      --seconds N     trace: how long to record (10)\n"
 	    "      --report FILE   trace: report on this recording\n"
+	    "      --lock NAME     run: with this lock, as nobody else at the same time\n"
+	    "      --shared-lock NAME run: with this lock, beside others that share it\n"
+	    "      --semaphore NAME=N run: as one of N at a time\n"
+	    "      --on NAME       run: the locks are those of this pool's PostgreSQL\n"
+	    "      --wait TIME     run: wait no longer than this (without limit); 0: do not wait\n"
+	    "      --wait-status N run: exit status if the wait is over (75)\n"
+	    "      --deadline TIME run: end the program if all takes longer than this\n"
+	    "      --kill-after TIME run: from the signal TERM to KILL (10s)\n"
+	    "      --read-only     run: the transactions only read\n"
+	    "      --isolation LEVEL run: their isolation level: serializable, repeatable-read,\n"
+	    "                      read-committed, read-uncommitted\n"
+	    "      --rollback      run: roll them back in any case\n"
+	    "      --no-transaction run: the program works in the pool, in no transaction\n"
+	    "      --url VARIABLE  run: give the program a connection URL by this variable, too\n"
 	    "  -w, --timeout TIME  give up if pgwithd does not answer (10s); pause, drain and\n"
 	    "                      wait-close: if it is not done (never)\n"
 	    "  -V, --version       print the version of pgwith and exit\n"
@@ -66,6 +80,27 @@ read_duration(const char *option, const char *text, int64_t *us)
 	if (units_duration(text, UNIT_S, us) == 0 && *us > 0)
 		return true;
 	fprintf(stderr, "pgwith: %s: \"%s\" is no duration; write 500ms, 5s, 2min\n", option, text);
+	return false;
+}
+
+/* The same, where 0 is a duration, too. */
+static bool
+read_duration_or_0(const char *option, const char *text, int64_t *us)
+{
+	return (units_duration(text, UNIT_S, us) == 0 && *us == 0) ||
+	       read_duration(option, text, us);
+}
+
+static bool
+read_status(const char *text, int *status)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	*status = (int)value;
+	if (end > text && *end == 0 && value >= 0 && value <= 255)
+		return true;
+	fprintf(stderr, "pgwith: --wait-status: \"%s\" is no number from 0 to 255\n", text);
 	return false;
 }
 
@@ -123,6 +158,18 @@ add_database(struct commands_how *how, const char *name)
 		return false;
 	}
 	how->databases[how->ndatabases++] = name;
+	return true;
+}
+
+static bool
+add_wanted(struct commands_how *how, int option, const char *text)
+{
+	if (how->nwanted == COMMANDS_WANTED_MAX) {
+		fprintf(stderr, "pgwith: more than %d pools, locks and semaphores\n",
+			COMMANDS_WANTED_MAX);
+		return false;
+	}
+	how->wanted[how->nwanted++] = (struct commands_wanted){option, text};
 	return true;
 }
 
@@ -199,7 +246,37 @@ read_option(int c, struct arguments *a)
 		return read_duration("--max-wait", optarg, &how->max_wait_us);
 	case OPTIONS_POOL:
 		how->pool = optarg;
+		return add_wanted(how, c, optarg);
+	case OPTIONS_LOCK:
+	case OPTIONS_SHARED_LOCK:
+	case OPTIONS_SEMAPHORE:
+		return add_wanted(how, c, optarg);
+	case OPTIONS_ON:
+		how->on = optarg;
 		return true;
+	case OPTIONS_WAIT:
+		return read_duration_or_0("--wait", optarg, &how->wait_us);
+	case OPTIONS_WAIT_STATUS:
+		return read_status(optarg, &how->wait_status);
+	case OPTIONS_DEADLINE:
+		return read_duration("--deadline", optarg, &how->deadline_us);
+	case OPTIONS_READ_ONLY:
+		how->reads_only = true;
+		return true;
+	case OPTIONS_ISOLATION:
+		how->isolation = optarg;
+		return true;
+	case OPTIONS_ROLLBACK:
+		how->rolls_back = true;
+		return true;
+	case OPTIONS_URL:
+		how->url = optarg;
+		return true;
+	case OPTIONS_NO_TRANSACTION:
+		how->no_transaction = true;
+		return true;
+	case OPTIONS_KILL_AFTER:
+		return read_duration_or_0("--kill-after", optarg, &how->kill_after_us);
 	case OPTIONS_CLUSTER:
 		how->cluster = optarg;
 		return true;
@@ -254,8 +331,18 @@ note_given(struct commands_how *how, int c, int at)
 		how->given |= (uint64_t)1 << at;
 }
 
+/* Is the command there, and does it take a program, with words of its own? */
+static bool
+takes_program(const struct arguments *a)
+{
+	const struct commands_entry *entry = a->nwords == 1 ? commands_named(a->words[0]) : NULL;
+
+	return entry && entry->takes_program;
+}
+
 /* Reads the words of the command line. Options may stand before and behind the command; after --
- * every word is an argument. */
+ * every word is an argument. Behind a command that takes a program, the first word that is no
+ * option ends our options. */
 static int
 read_words(int argc, char **argv, struct arguments *a)
 {
@@ -285,6 +372,10 @@ read_words(int argc, char **argv, struct arguments *a)
 		only_words |= optind > at && strcmp(argv[optind - 1], "--") == 0;
 		if (optind == argc)
 			return -1;
+		if (takes_program(a)) {
+			a->how.program = argv + optind;
+			return -1;
+		}
 		if (a->nwords == ARGUMENTS_MAX) {
 			fprintf(stderr, "pgwith: too many words\n");
 			return ASK_USAGE;
@@ -318,7 +409,10 @@ arguments_read(int argc, char **argv, struct arguments *a)
 		    .socket_given = directory && *directory,
 		    .look = {.header = true, .width = terminal_width()},
 		    .max_wait_us = UNIT_S,
-		    .seconds = 10}};
+		    .seconds = 10,
+		    .wait_us = -1,
+		    .kill_after_us = 10 * UNIT_S,
+		    .wait_status = 75}};
 	read_colour("auto", &a->how.look.colour);
 	status = read_words(argc, argv, a);
 	return status < 0 && !check_port(a->how.whom.port) ? ASK_USAGE : status;

@@ -66,8 +66,8 @@ say_clean(const char *front, const char *text, size_t bytes)
 	buf_clear(&b);
 }
 
-static void
-say_lines(const char *text)
+void
+ask_say(const char *text)
 {
 	const char *front = "pgwith: ";
 
@@ -83,13 +83,13 @@ say_lines(const char *text)
 	}
 }
 
-static void
-say_error(const PGresult *r)
+void
+ask_say_error(const PGresult *r)
 {
 	const char *text = PQresultErrorMessage(r);
 	static const char front[] = "ERROR:  ";
 
-	say_lines(strncmp(text, front, sizeof front - 1) == 0 ? text + sizeof front - 1 : text);
+	ask_say(strncmp(text, front, sizeof front - 1) == 0 ? text + sizeof front - 1 : text);
 }
 
 enum ask_status
@@ -184,8 +184,17 @@ ask_start(const struct ask_whom *whom)
 				    "password",
 				    "passfile",
 				    NULL};
-	const char *values[] = {directory, whom->port, "pgwith", user, "disable", "disable",
-				"pgwith",  "UTF8",     NULL,     NULL, NULL};
+	const char *values[] = {directory,
+				whom->port,
+				whom->database ? whom->database : "pgwith",
+				user,
+				"disable",
+				"disable",
+				whom->application ? whom->application : "pgwith",
+				"UTF8",
+				NULL,
+				NULL,
+				NULL};
 	PGconn *conn = NULL;
 
 	ask_forget_environment();
@@ -211,10 +220,11 @@ ask_login_failure(const PGconn *conn, const char **text)
 	*text = PQerrorMessage(conn);
 	if (PQconnectionNeedsPassword(conn)) {
 		snprintf(needed, sizeof needed,
-			 "pgwithd asks for the password of the role \"%s\" (auth_console): "
-			 "give it by PGPASSWORD, or by the line %s:%s:pgwith:%s:PASSWORD in "
+			 "pgwithd asks for the password of the role \"%s\" (%s): "
+			 "give it by PGPASSWORD, or by the line %s:%s:%s:%s:PASSWORD in "
 			 "~/.pgpass or the file that PGPASSFILE names; --user names another role",
-			 PQuser(conn), PQhost(conn), PQport(conn), PQuser(conn));
+			 PQuser(conn), strcmp(PQdb(conn), "pgwith") == 0 ? "auth_console" : "auth",
+			 PQhost(conn), PQport(conn), PQdb(conn), PQuser(conn));
 		*text = needed;
 		return ASK_REFUSED;
 	}
@@ -232,7 +242,7 @@ login_failed(PGconn *conn)
 	const char *text;
 	enum ask_status status = ask_login_failure(conn, &text);
 
-	say_lines(text);
+	ask_say(text);
 	return status;
 }
 
@@ -245,7 +255,7 @@ on_notice(void *arg, const PGresult *r)
 
 	if (a->ending && severity && strcmp(severity, "FATAL") == 0)
 		return;
-	say_lines(PQresultErrorMessage(r));
+	ask_say(PQresultErrorMessage(r));
 }
 
 /* As ask_open(). With `ping` an error of pgwithd's own is as good as a login. */
@@ -491,7 +501,7 @@ say_failure(const struct ask *a, const PGresult *r, const struct patience *p)
 			"not waited for to its end\n"
 			"HINT: what it has begun goes on\n");
 	else
-		say_error(r);
+		ask_say_error(r);
 	if (p->cancelled && sqlstate && strcmp(sqlstate, "57014") == 0)
 		return ASK_CANCELLED;
 	return ask_status_of(sqlstate);
@@ -510,7 +520,7 @@ send_and_wait(struct ask *a, const char *statement, int format, struct patience 
 	/* The extended protocol takes one statement only: a word of the command line cannot add a
 	 * second one. */
 	if (!PQsendQueryParams(a->conn, statement, 0, NULL, NULL, NULL, NULL, format)) {
-		say_lines(PQerrorMessage(a->conn));
+		ask_say(PQerrorMessage(a->conn));
 		return ASK_UNREACHABLE;
 	}
 	r = wait_result(a, p);

@@ -24,8 +24,10 @@ enum ask_status {
 struct ask_whom {
 	const char *directory; /* of the socket */
 	const char *port;
-	const char *user;   /* NULL: the operating system's user */
-	int64_t timeout_us; /* time limit of the login, and of each answer */
+	const char *user;        /* NULL: the operating system's user */
+	const char *database;    /* NULL: the console; otherwise a pool */
+	const char *application; /* its application_name; NULL: pgwith */
+	int64_t timeout_us;      /* time limit of the login, and of each answer */
 };
 
 struct ask;
@@ -86,6 +88,10 @@ struct pg_result; /* libpq's PGresult */
 /* Starts a connection, as PQconnectStartParams() does; the caller ends it by PQfinish(). Prints
  * nothing. NULL: the directory of the socket cannot be one. */
 struct pg_conn *ask_start(const struct ask_whom *);
+/* Prints a message of libpq or pgwithd to stderr, with harmless control characters. */
+void ask_say(const char *text);
+/* Prints the error of a result. */
+void ask_say_error(const struct pg_result *);
 /* Why the login failed; *text is valid until PQfinish(), and the next call. */
 enum ask_status ask_login_failure(const struct pg_conn *, const char **text);
 /* What an error of that SQLSTATE means (NULL: the connection is lost). */

@@ -12,6 +12,7 @@
 #include "cli/metrics.h"
 #include "cli/options.h"
 #include "cli/probe.h"
+#include "cli/run/run.h"
 #include "cli/top/top.h"
 #include "cli/trace.h"
 #include "cli/tree.h"
@@ -242,6 +243,35 @@ static const struct commands_entry entries[] = {
 	 "  after-scopes   transactions and scopes may end, however long that takes\n"
 	 "  after-clients  every client may stay for as long as it likes\n"
 	 "With one of these words it waits until pgwithd ends, or for --timeout.\n"},
+    {.name = "run",
+     .arguments = "PROGRAM [ARGUMENT...]",
+     .local = true,
+     .takes_program = true,
+     .usage_status = RUN_FAILED,
+     .word = COMMANDS_PROGRAM,
+     .options = "pool lock shared-lock semaphore on wait wait-status deadline kill-after "
+		"read-only isolation rollback no-transaction url ",
+     .run = run_program,
+     .help = "run a program in a transaction, with locks and semaphores",
+     .details =
+	 "  --pool POOL         in a transaction of the pool, which all connections share that\n"
+	 "                      the program makes: committed if its exit status is 0\n"
+	 "  --read-only, --isolation LEVEL  of that transaction\n"
+	 "  --rollback          roll it back in any case\n"
+	 "  --no-transaction    the program works in the pool, in no transaction of ours\n"
+	 "  --url VARIABLE      give the program a connection URL by this variable, too\n"
+	 "  --lock NAME         with this lock, as nobody else at the same time\n"
+	 "  --shared-lock NAME  with it, beside others that share it\n"
+	 "  --semaphore NAME=N  as one of N at a time\n"
+	 "  --on POOL           the locks are those of this pool's PostgreSQL\n"
+	 "  --wait TIME         wait no longer than this; 0: do not wait\n"
+	 "  --wait-status N     exit status if the wait is over (75)\n"
+	 "  --deadline TIME     end the program if all takes longer than this\n"
+	 "  --kill-after TIME   from the signal TERM to KILL (10s)\n"
+	 "Exit status: that of the program, 128+n if a signal has ended it; 75: the wait is over;\n"
+	 "76: PostgreSQL has refused the commit; 77: what was entered has been lost; 125: pgwith\n"
+	 "run itself has failed; 126: the program cannot be run; 127: there is none. Manual:\n"
+	 "pgwith-run(1)\n"},
     {.name = "trace",
      .arguments = "",
      .local = true,
@@ -301,15 +331,30 @@ commands_table(unsigned *count)
 }
 
 const struct commands_entry *
-commands_find(const char *name)
+commands_named(const char *name)
 {
-	const char *names[ENTRIES], *near;
-
-	for (unsigned i = 0; i < ENTRIES; i++) {
+	for (unsigned i = 0; i < ENTRIES; i++)
 		if (strcmp(entries[i].name, name) == 0)
 			return &entries[i];
+	return NULL;
+}
+
+enum ask_status
+commands_usage_status(const struct commands_entry *entry)
+{
+	return entry && entry->usage_status ? (enum ask_status)entry->usage_status : ASK_USAGE;
+}
+
+const struct commands_entry *
+commands_find(const char *name)
+{
+	const struct commands_entry *entry = commands_named(name);
+	const char *names[ENTRIES], *near;
+
+	if (entry)
+		return entry;
+	for (unsigned i = 0; i < ENTRIES; i++)
 		names[i] = entries[i].name;
-	}
 	near = words_nearest(name, names, ENTRIES);
 	if (near)
 		fprintf(stderr, "pgwith: unknown command \"%s\"; did you mean \"%s\"?\n", name,
@@ -412,6 +457,15 @@ static const struct {
     {"trace", "report", NULL, "output"},
     {"trace", "report", NULL, "seconds"},
     {"trace", "report", NULL, "pool"},
+    {"run", "on", NULL, "semaphore"},
+    {"run", "read-only", "pool", NULL},
+    {"run", "isolation", "pool", NULL},
+    {"run", "rollback", "pool", NULL},
+    {"run", "no-transaction", "pool", NULL},
+    {"run", "url", "pool", NULL},
+    {"run", "read-only", NULL, "no-transaction"},
+    {"run", "isolation", NULL, "no-transaction"},
+    {"run", "rollback", NULL, "no-transaction"},
 };
 
 /* Is the option given? -o is the one of --columns and --output that the command takes. */
@@ -491,17 +545,18 @@ commands_run(const struct commands_entry *entry, const struct commands_how *how,
 
 	while (args[nargs])
 		nargs++;
-	if (nargs > entry->max_args || nargs < entry->min_args) {
+	if (nargs > entry->max_args || nargs < entry->min_args ||
+	    (entry->takes_program && how->program == NULL)) {
 		fprintf(stderr, "pgwith: usage: pgwith %s%s%s\n", entry->name,
 			*entry->arguments ? " " : "", entry->arguments);
-		return ASK_USAGE;
+		return commands_usage_status(entry);
 	}
 	if (how->watch_us && !is_look(entry)) {
 		fprintf(stderr, "pgwith: --watch is for commands that only look\n");
-		return ASK_USAGE;
+		return commands_usage_status(entry);
 	}
 	if (!check_options(entry, how))
-		return ASK_USAGE;
+		return commands_usage_status(entry);
 	if (how->watch_us)
 		return watch_run(entry, how, args);
 	if (!entry->local)

@@ -10,6 +10,13 @@
 #include "cli/table.h"
 
 #define COMMANDS_DATABASES_MAX 256 /* how often --database may be given */
+#define COMMANDS_WANTED_MAX    64  /* how many --lock, --semaphore, --pool and so on may be given */
+
+/* Something that `run` is to enter. */
+struct commands_wanted {
+	int option; /* OPTIONS_LOCK, OPTIONS_SHARED_LOCK, OPTIONS_SEMAPHORE or OPTIONS_POOL */
+	const char *text;
+};
 
 /* The options of the command line. */
 struct commands_how {
@@ -46,6 +53,18 @@ struct commands_how {
 	/* of `top`: the time between rounds (0: the default); to print one page only */
 	int64_t interval_us;
 	bool once;
+	/* of `run`: what to enter, in the order of the command line */
+	struct commands_wanted wanted[COMMANDS_WANTED_MAX];
+	unsigned nwanted;
+	const char *on;        /* of `run`: the pool whose PostgreSQL has the locks; or NULL */
+	int64_t wait_us;       /* of `run`: the limit of the wait; -1: none */
+	int64_t deadline_us;   /* of `run`: the limit of everything; 0: none */
+	int64_t kill_after_us; /* of `run`: between SIGTERM and SIGKILL */
+	int wait_status;       /* of `run`: the exit status if the wait is over */
+	const char *isolation; /* of `run`: the isolation level, or NULL */
+	const char *url;       /* of `run`: the variable for a connection URL, or NULL */
+	bool reads_only, rolls_back, no_transaction;
+	char **program; /* the words of the program to run, ending in NULL; or NULL */
 };
 
 /* The kind of a command's argument, for completion. */
@@ -58,6 +77,7 @@ enum commands_word {
 	COMMANDS_SHUTDOWN, /* when */
 	COMMANDS_SHELL,
 	COMMANDS_COMMAND,
+	COMMANDS_PROGRAM,
 	COMMANDS_FILE
 };
 
@@ -69,6 +89,11 @@ struct commands_entry {
 	bool local; /* needs no connection to pgwithd: `ask` is NULL */
 	bool own;   /* a role that is no administrator's sees only sessions of its own */
 	bool waits; /* it waits for others, without a time limit of its own */
+	/* The first word behind the command is a program's name, and what follows is for that
+	 * program: `program` of the command line, and no arguments. */
+	bool takes_program;
+	/* the exit status if the command line is wrong; 0: ASK_USAGE */
+	int usage_status;
 	/* the statement for the console, or its first words; NULL: `run` makes it */
 	const char *statement;
 	const char *columns; /* the columns of an aligned table; NULL: all */
@@ -86,6 +111,11 @@ const struct commands_entry *commands_table(unsigned *count);
 
 /* The entry of that name. If there is none, NULL, and stderr says so and names the nearest one. */
 const struct commands_entry *commands_find(const char *name);
+
+/* The same, without a word on stderr. */
+const struct commands_entry *commands_named(const char *name);
+/* The exit status of a command line that is wrong; `entry` may be NULL. */
+enum ask_status commands_usage_status(const struct commands_entry *entry);
 
 /* Prints every subcommand with its line of help. */
 void commands_list(FILE *);

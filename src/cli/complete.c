@@ -109,14 +109,22 @@ static const char bash_options[] =
     "\tdone\n"
     "\t[ \"$cur\" = '=' ] && cur=\n"
     "\n"
+    "\t# the words of a program are its own\n"
+    "\tcase ${#words[@]},${words[0]} in\n"
+    "\t[2-9],";
+static const char bash_program[] =
+    ") COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+    "\tesac\n"
+    "\n"
     "\tcase $option in\n"
     "\t-S|--socket) COMPREPLY=($(compgen -d -- \"$cur\")); return ;;\n"
     "\t-c|--config|--passfile|--output|--report) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
     "\t-o) [[ \"${words[0]}\" = @(metrics|trace) ]] && COMPREPLY=($(compgen -f -- \"$cur\")); "
     "return ;;\n"
-    "\t--pool) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
+    "\t--pool|--on) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
     "\t--cluster|--role|--uid|--scope)\n"
     "\t\tlist=$(_pgwith_ask config -o section | sed -n \"s/^${option#--} //p\" | sort -u) ;;\n"
+    "\t--lock|--shared-lock) list=$(_pgwith_ask locks -o name | sort -u) ;;\n"
     "\t--color) list='auto always never' ;;\n"
     "\t?*) return ;;\n"
     "\t*)\n"
@@ -190,6 +198,8 @@ bash_lists(const struct table *t)
 	printf("\t\t\t1,");
 	names_of(t, COMMANDS_FILE, "|1,");
 	printf(") COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n\t\t\t1,");
+	names_of(t, COMMANDS_PROGRAM, "|1,");
+	printf(") COMPREPLY=($(compgen -c -- \"$cur\")); return ;;\n\t\t\t1,");
 	names_of(t, COMMANDS_COMMAND, "|1,");
 	printf(") list='");
 	all_names(t);
@@ -212,6 +222,10 @@ bash(const struct table *t)
 	fputs(bash_front, stdout);
 	option_names(true, "|");
 	fputs(bash_options, stdout);
+	names_of(t, COMMANDS_PROGRAM, "|[2-9],");
+	fputs("|??*,", stdout);
+	names_of(t, COMMANDS_PROGRAM, "|??*,");
+	fputs(bash_program, stdout);
 	for (unsigned i = 0; i < t->count; i++) {
 		printf("\t\t\t%s) list='", t->entries[i].name);
 		options_of(&t->entries[i]);
@@ -265,13 +279,19 @@ static const char zsh_options[] =
     "\t\tesac\n"
     "\tdone\n"
     "\n"
+    "\t# the words of a program are its own\n"
+    "\tif [[ $#before -gt 1 && $before[1] == (";
+static const char zsh_program[] =
+    ") ]]; then _files; return; fi\n"
+    "\n"
     "\tcase $option in\n"
     "\t(-S|--socket) _files -/; return ;;\n"
     "\t(-c|--config|--passfile|--output|--report) _files; return ;;\n"
     "\t(-o) [[ $before[1] == (metrics|trace) ]] && _files; return ;;\n"
-    "\t(--pool) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
+    "\t(--pool|--on) list=$(_pgwith_ask databases -o name | sort -u) ;;\n"
     "\t(--cluster|--role|--uid|--scope)\n"
     "\t\tlist=$(_pgwith_ask config -o section | sed -n \"s/^${option#--} //p\" | sort -u) ;;\n"
+    "\t(--lock|--shared-lock) list=$(_pgwith_ask locks -o name | sort -u) ;;\n"
     "\t(--color) list='auto always never' ;;\n"
     "\t(?*) return ;;\n"
     "\t(*)\n"
@@ -322,6 +342,8 @@ zsh_lists(const struct table *t)
 	printf("\t\t\t(1,");
 	names_of(t, COMMANDS_FILE, "|1,");
 	printf(") _files; return ;;\n\t\t\t(1,");
+	names_of(t, COMMANDS_PROGRAM, "|1,");
+	printf(") _command_names -e; return ;;\n\t\t\t(1,");
 	names_of(t, COMMANDS_COMMAND, "|1,");
 	printf(") list='");
 	all_names(t);
@@ -344,6 +366,8 @@ zsh(const struct table *t)
 	fputs(zsh_front, stdout);
 	option_names(true, "|");
 	fputs(zsh_options, stdout);
+	names_of(t, COMMANDS_PROGRAM, "|");
+	fputs(zsh_program, stdout);
 	for (unsigned i = 0; i < t->count; i++) {
 		printf("\t\t\t(%s) list='", t->entries[i].name);
 		options_of(&t->entries[i]);

@@ -618,6 +618,7 @@ daemon_new(struct conf *conf, const struct conf_input *input, const struct conso
 		list_init(&d->site.in_state[i]);
 	list_init(&d->site.woken);
 	list_init(&d->site.holds);
+	list_init(&d->site.joints);
 	loop_on_work(d->site.loop, turn_all, &d->site);
 	locks_init(&d->site.locks, d->site.loop);
 	waits_init(&d->site.waits);

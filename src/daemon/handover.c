@@ -18,6 +18,7 @@
 #include "daemon/holding.h"
 #include "daemon/session_pack.h"
 #include "executor/executor.h"
+#include "executor/joint.h"
 #include "pool/handover.h"
 #include "pool/renew.h"
 #include "session/end.h"
@@ -159,7 +160,8 @@ server_fds(const struct daemon *d, fd_fn *fn, void *arg)
 static int
 keep_clients(const struct daemon *d, const char *bag)
 {
-	int *fds = mem_calloc(site_sessions(&d->site) + 1, sizeof *fds), r = 0;
+	int *fds = mem_calloc(site_sessions(&d->site) + d->site.joints.count + 1, sizeof *fds);
+	int r = 0;
 	struct list_node *n;
 	size_t count = 0;
 
@@ -170,6 +172,8 @@ keep_clients(const struct daemon *d, const char *bag)
 			if (strcmp(client_bag(s), bag) == 0)
 				fds[count++] = s->stream.fd;
 		}
+	if (strcmp(bag, CLIENTS) == 0)
+		count += joints_fds(&d->site, fds + count);
 	if (count > 0)
 		r = fdstore_keep_bag(bag, fds, count);
 	free(fds);
@@ -299,6 +303,7 @@ hand_over(struct daemon *d)
 	int64_t took = loop_now_us(d->site.loop) - d->handover.since_us;
 
 	handover_stop_reading(&d->site.pools);
+	joints_hold(&d->site, true);
 	loop_settle(d->site.loop);
 	if (give_to_supervisor(d, &bytes) < 0) {
 		log_warn("pgwithd", LOG_ALONE, "cannot hand over");

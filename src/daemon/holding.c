@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "executor/executor.h"
+#include "executor/joint.h"
 #include "pool/handover.h"
 #include "relay/prove.h"
 #include "session/end.h"
@@ -91,7 +92,7 @@ holding_is_ready(const struct daemon *d)
 		LIST_EACH (n, &d->site.in_state[i])
 			if (!can_be_handed_over(LIST_OBJ(n, const struct session, node)))
 				return false;
-	return handover_pools_ready(&d->site.pools);
+	return handover_pools_ready(&d->site.pools) && joints_can_move(&d->site);
 }
 
 void

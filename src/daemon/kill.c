@@ -103,7 +103,8 @@ innermost_transaction(const struct session *s)
 {
 	struct scope *f = s->rare->stack ? stack_innermost(s->rare->stack) : NULL;
 
-	while (f && (f->kind != SCOPE_TRANSACTION && f->kind != SCOPE_IMPLICIT))
+	while (f && f->kind != SCOPE_TRANSACTION && f->kind != SCOPE_JOINT &&
+	       f->kind != SCOPE_IMPLICIT)
 		f = stack_outside(s->rare->stack, f);
 	return f;
 }
@@ -188,7 +189,11 @@ kill_visitor(const struct daemon *d, const struct pool *pool)
 			struct scope *f = s->rare->stack ? stack_of_lease(s->rare->stack, l) : NULL;
 			struct scope *base = f ? scope_base(f) : NULL;
 
-			if (base == NULL && s->pool->group != pool->group && may_expire(s, l))
+			if (l->ops != s->site->ops->lease) {
+				/* A joined scope. */
+				base = LIST_OBJ(hold_of(l), struct scope, own);
+			} else if (base == NULL && s->pool->group != pool->group &&
+				   may_expire(s, l))
 				base = scopes_implicit(s);
 			if (s->pool->group == pool->group || base == NULL || base->expire_due ||
 			    base->state == SCOPE_EXPIRED || s->state == SESSION_LEAVING)

@@ -82,13 +82,14 @@ on_difference(void *arg, const struct conf_difference *diff)
 
 /* ---- what sessions hold ---- */
 
-/* Returns the pool if it stands for its group, or NULL. */
+/* Returns the pool if it stands for its group, or NULL. That of a joined scope is in no
+ * configuration. */
 static struct pool *
 group_at(struct list_node *n)
 {
 	struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-	return pool->group == pool ? pool : NULL;
+	return pool->group == pool && pool->own_conf == NULL ? pool : NULL;
 }
 
 static bool
@@ -505,7 +506,7 @@ reload_sweep(struct daemon *d)
 
 		if (!pool->group->removed || is_used(d, pool))
 			continue;
-		if (pool->group == pool)
+		if (pool->group == pool && pool->own_conf == NULL)
 			log_info("pool", pool->conf->name, "gone");
 		pool_free(pool);
 	}

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "daemon/daemon.h"
 #include "executor/enter.h"
+#include "executor/joint.h"
 #include "pool/handover.h"
 #include "relay/outbound.h"
 #include "scope/handover.h"
@@ -280,6 +281,96 @@ stack_of(void *arg, uint64_t session)
 	return s && s->rare->stack ? s->rare->stack : NULL;
 }
 
+/* ---- joined scopes ---- */
+
+/* Ends those who were in the pool of a scope that was not taken over. */
+static void
+lose_members(struct heritage *h, const struct pool *pool)
+{
+	struct list_node *n;
+
+	for (int i = 0; pool && i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &h->d->site.in_state[i])
+			if (LIST_OBJ(n, struct session, node)->pool == pool)
+				note_lost(h, LIST_OBJ(n, struct session, node)->id);
+}
+
+static void
+joint_pack(struct heritage *h, struct session *s, struct scope *f, struct pool *pool, int fd)
+{
+	struct pack *all = h->p, record;
+	uint64_t id = s ? s->id : 0, cookie = fd >= 0 ? fdstore_cookie(fd) : 0;
+	uint32_t place = s ? stack_place(s->rare->stack, f) : STACK_NOWHERE;
+	uint8_t *data = NULL;
+	size_t bytes = 0;
+	struct buf out;
+
+	buf_init(&out, RECORD_MAX);
+	PACK(all, id);
+	PACK(all, place);
+	PACK(all, cookie);
+	pool = handover_pack_pool(all, &h->pools, pool);
+	if (s) {
+		pack_writer(&record, &out);
+		joint_pack_out(&record, f);
+		all->out->failed |= out.failed;
+		data = buf_data(&out);
+		bytes = out.len;
+	}
+	pack_blob(all, &data, &bytes);
+	buf_clear(&out);
+	if (!pack_reading(all))
+		return;
+	s = session_by_id(h, id);
+	f = s && s->rare->stack ? stack_at(s->rare->stack, place) : NULL;
+	fd = all->failed ? -1 : h->client(h->d, cookie);
+	if (f && f->kind == SCOPE_JOINT && pool && fd >= 0 && f->own.lease.state == LEASE_HELD) {
+		pack_reader(&record, data, bytes);
+		joint_pack_in(&record, s, f, pool, fd);
+		if (record.failed)
+			note_lost(h, id);
+	} else {
+		if (fd >= 0)
+			close(fd);
+		if (f && f->kind == SCOPE_JOINT)
+			joint_pack_lost(f, pool);
+		if (s)
+			note_lost(h, id);
+		lose_members(h, pool);
+	}
+	free(data);
+}
+
+static void
+joints_pack(struct heritage *h)
+{
+	uint32_t count = h->d->site.joints.count;
+
+	PACK(h->p, count);
+	if (pack_reading(h->p)) {
+		for (uint32_t i = 0; i < count && !h->p->failed; i++)
+			joint_pack(h, NULL, NULL, NULL, -1);
+	} else {
+		struct list_node *n, *m;
+
+		for (int i = 0; i < SESSION_CLOSED; i++)
+			LIST_EACH (n, &h->d->site.in_state[i]) {
+				struct session *s = LIST_OBJ(n, struct session, node);
+
+				if (s->rare->stack == NULL)
+					continue;
+				LIST_EACH (m, &s->rare->stack->frames) {
+					struct scope *f = LIST_OBJ(m, struct scope, node);
+
+					if (f->kind == SCOPE_JOINT)
+						joint_pack(h, s, f, joint_members_pool(f),
+							   joint_fd(f));
+				}
+			}
+	}
+	pack_mark(h->p, MARK);
+}
+
 /* ---- prepared statements of leased servers, and messages about them that are on their way ---- */
 
 static void
@@ -344,6 +435,7 @@ all_pack(struct heritage *h)
 
 	handover_pack_pools(h->p, &h->pools);
 	sessions_pack(h);
+	joints_pack(h);
 	queues_pack(h);
 	locks_pack(h->p, &h->d->site.locks, &ties);
 	timing_pack(h->p, &h->d->site.timing);
@@ -458,4 +550,5 @@ session_pack_resume(struct daemon *d)
 			resume_session(s);
 	}
 	free(ids);
+	joints_resume(&d->site);
 }

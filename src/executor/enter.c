@@ -329,7 +329,7 @@ want_lease(struct work *work, struct scope *f)
 
 	/* In its own pool the session uses its own lease, if no scope does: what pins the session
 	 * is on that server. */
-	if (f->pool == s->pool &&
+	if (f->pool == s->pool && !f->joinable &&
 	    stack_of_lease(work->session->rare->stack, &s->own->lease) == NULL) {
 		f->lease = &holds_need(s)->lease;
 	} else {
@@ -370,6 +370,14 @@ enter_again(struct work *work)
 	go_on_with_lease(work, r, &e);
 }
 
+/* Does the session keep a server, for what it has there, outside of all scopes? */
+static bool
+keeps_server(const struct session *s)
+{
+	return s->own->lease.state == LEASE_HELD &&
+	       stack_of_lease(s->rare->stack, &s->own->lease) == NULL;
+}
+
 static void
 want_transaction(struct work *work, const struct wanted *w)
 {
@@ -379,18 +387,32 @@ want_transaction(struct work *work, const struct wanted *w)
 	struct scope *f;
 	struct err e;
 
+	if (item->joinable && keeps_server(work->session)) {
+		/* Its statements would go there, and not into the scope. */
+		const char *pin = session_pin_name(work->session);
+
+		err_make(&e, ERR_JOINABLE_PINNED, pin ? pin : "statement");
+		enter_fail(work, &e);
+		return;
+	}
 	if (base == NULL) {
 		f = push_frame(work, SCOPE_TRANSACTION, w->name);
 		f->pool = w->pool;
 		f->apart = w->apart;
 		f->named = item->name != NULL || item->as != NULL;
 		f->suppress = item->suppress || (w->def && w->def->suppress);
+		f->joinable = item->joinable;
 		set_deadline(work, f, w->deadline_us);
 		want_lease(work, f);
 		return;
 	}
 	if (base->lease->srv->progress.status == 'E' || base->failed) {
 		err_make(&e, ERR_SCOPE_ABORTED, "ENTER");
+	} else if (item->joinable) {
+		err_make(&e, ERR_SCOPE_VALUE,
+			 "a scope inside a transaction of its pool is a savepoint and cannot be "
+			 "joined");
+		err_hint(&e, "NEW makes it a second transaction");
 	} else if (item->isolation != GRAMMAR_DEFAULT ||
 		   (w->def && w->def->isolation != CONF_ISOLATION_DEFAULT)) {
 		err_make(

@@ -9,10 +9,12 @@
 #include "executor/enter.h"
 #include "executor/exit.h"
 #include "executor/expire.h"
+#include "executor/joint.h"
 #include "executor/leave.h"
 #include "executor/listing.h"
 #include "executor/savepoint.h"
 #include "session/application.h"
+#include "session/channels.h"
 #include "session/effects.h"
 #include "session/end.h"
 #include "session/expiry.h"
@@ -25,7 +27,7 @@
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 
-#define NAMES_MAX    (64 * 1024) /* bytes of the names of scopes in an error */
+#define ERROR_NAMES_MAX (64 * 1024) /* bytes of the names of scopes in an error */
 #define DEFERRED_MAX 1000        /* statements of one scope */
 
 void
@@ -227,6 +229,30 @@ use_scope(struct session *s, const struct grammar *g, struct err *e)
 	return true;
 }
 
+/* JOIN: the session becomes a member of a scope. */
+static bool
+join_scope(struct session *s, const struct grammar *g, struct err *e)
+{
+	const char *has = s->rare->stack->frames.count > 0 ? "a scope open"
+			  : scopes_plain(s)                ? "a transaction open"
+			  : s->own->lease.state == LEASE_HELD || s->own->pinned
+			      ? "something in its server"
+			  : joint_of(s->pool)              ? "joined a scope already"
+			  : channels_count(s) > 0          ? "channels that it listens to"
+							   : NULL;
+
+	if (has) {
+		err_make(e, ERR_JOIN_STATE, has);
+		return false;
+	}
+	if (!joint_join(s, g->sql.text, e)) {
+		/* At login it ends the session. */
+		e->id = ERR_JOIN_REFUSED;
+		return false;
+	}
+	return true;
+}
+
 /* Statements that begin or end a transaction, a savepoint or a scope. */
 #define CONTROL                                                                      \
 	(SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT | \
@@ -308,8 +334,8 @@ warn_of_left_scopes(struct session *s, const char *statement, const struct scope
 	struct err e;
 	bool swept;
 
-	buf_init(&names, NAMES_MAX);
-	buf_init(&quoted, NAMES_MAX);
+	buf_init(&names, ERROR_NAMES_MAX);
+	buf_init(&quoted, ERROR_NAMES_MAX);
 	for (;; f = stack_outside(st, f)) {
 		if (!scope_is_begin(f)) {
 			buf_add_fmt(&names, "%s%s", count ? ", " : "", f->name);
@@ -384,7 +410,7 @@ executor_sweep_out(struct session *s, const char *statement)
 
 /* ---- doing ---- */
 
-/* Carries out SHOW SCOPES, USE or DEFER, at once. Returns false with the reason in *e. */
+/* Carries out SHOW SCOPES, JOIN, USE or DEFER, at once. Returns false with the reason in *e. */
 static bool
 do_now(struct session *s, const struct grammar *g, char type, struct err *e)
 {
@@ -394,7 +420,9 @@ do_now(struct session *s, const struct grammar *g, char type, struct err *e)
 		listing_show(s, type);
 		return true;
 	}
-	if (!(g->verb == GRAMMAR_USE ? use_scope(s, g, e) : defer_statement(s, g, e)))
+	if (!(g->verb == GRAMMAR_USE    ? use_scope(s, g, e)
+	      : g->verb == GRAMMAR_JOIN ? join_scope(s, g, e)
+					: defer_statement(s, g, e)))
 		return false;
 	tell_of_server(s);
 	if (session_ends(s))
@@ -454,8 +482,8 @@ do_work(struct session *s, struct grammar *g, char type, struct err *e)
 enum verdict
 executor_do(struct session *s, struct grammar *g, char type)
 {
-	bool works =
-	    g->verb != GRAMMAR_USE && g->verb != GRAMMAR_DEFER && g->verb != GRAMMAR_SHOW_SCOPES;
+	bool works = g->verb != GRAMMAR_USE && g->verb != GRAMMAR_DEFER &&
+		     g->verb != GRAMMAR_JOIN && g->verb != GRAMMAR_SHOW_SCOPES;
 	struct err e;
 	bool good;
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "executor/executor.h"
+#include "executor/joint.h"
 #include "session/asking.h"
 #include "session/inquiry.h"
 #include "session/readonly.h"
@@ -291,6 +292,11 @@ save_parameters(struct work *work)
 	readonly_over(s, s->hold);
 	if (foreign)
 		hold_give_up_pins(s->hold);
+	if (work->frame->was_joined) {
+		/* Its members have set parameters, too: nothing of that is the session's. */
+		give_up_server(work, true);
+		return;
+	}
 	verdict = hold_verdict(s->hold, foreign);
 	switch (verdict) {
 	case HOLD_KEEP:
@@ -454,6 +460,26 @@ next_frame(const struct work *work)
 	return f->state == SCOPE_EXPIRED ? NULL : f;
 }
 
+/* Before a joined scope ends, its members do. Returns false while that takes time. */
+static bool
+members_have_left(struct work *work, struct scope *f)
+{
+	if (f->kind != SCOPE_JOINT)
+		return true;
+	joint_close(f, work->purpose == WORK_EXPIRE ? "a limit has passed, and it is rolled back"
+		       : work->rollback || work->purpose != WORK_EXIT ? "it is rolled back"
+								      : "its owner has left it");
+	if (!joint_is_closed(f)) {
+		if (work->state != WORK_MEMBERS)
+			work_set_state(work, WORK_MEMBERS);
+		return false;
+	}
+	joint_give_back(f);
+	if (work->state == WORK_MEMBERS)
+		work_set_state(work, WORK_NEXT);
+	return true;
+}
+
 static bool
 begin_next_frame(struct work *work)
 {
@@ -463,6 +489,8 @@ begin_next_frame(struct work *work)
 
 	if (f == NULL)
 		return false;
+	if (!members_have_left(work, f))
+		return true;
 	work->frame = f;
 	work->exit_us = loop_now_us(s->site->loop);
 	work_set_phase(work, WORK_BEFORE);
@@ -556,6 +584,8 @@ exit_go(struct work *work)
 			end_frame(work);
 		else if (!begin_next_frame(work))
 			break;
+		else if (work->state == WORK_MEMBERS)
+			return;
 	}
 	executor_finish(work);
 }

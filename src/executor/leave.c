@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "executor/executor.h"
+#include "executor/joint.h"
 #include "session/end.h"
 #include "session/inquiry.h"
 #include "session/script.h"
@@ -48,9 +49,12 @@ static void
 end_frame(struct work *work, struct scope *f)
 {
 	struct session *s = work->session;
-	struct scope *base = scope_base(f);
+	struct scope *base;
 	struct todo todo;
 
+	if (f->kind == SCOPE_JOINT)
+		joint_give_back(f);
+	base = scope_base(f);
 	work->frame = f;
 	work->exit_us = loop_now_us(s->site->loop);
 	if (!scope_is_begin(f) && s->site->conf->log_scopes)
@@ -171,8 +175,11 @@ leave_abandon(struct session *s)
 	work->exit_us = loop_now_us(s->site->loop);
 	s->hold = s->own;
 	while ((f = stack_innermost(s->rare->stack)) != NULL) {
-		struct lease *l = f->lease;
+		struct lease *l;
 
+		if (f->kind == SCOPE_JOINT)
+			joint_give_back(f);
+		l = f->lease;
 		lock_leave(&f->hold);
 		if (l) {
 			lease_leave(l);

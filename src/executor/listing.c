@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "executor/joint.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/site.h"
@@ -13,7 +14,7 @@ static const struct msg_column columns[] = {
     {"level", 23, 4, -1, 0},      {"name", 25, -1, -1, 0},   {"kind", 25, -1, -1, 0},
     {"pool", 25, -1, -1, 0},      {"state", 25, -1, -1, 0},  {"current", 16, 1, -1, 0},
     {"elapsed_ms", 20, 8, -1, 0}, {"wait_ms", 20, 8, -1, 0}, {"deadline_ms", 20, 8, -1, 0},
-    {"deferred", 23, 4, -1, 0},
+    {"deferred", 23, 4, -1, 0},   {"members", 23, 4, -1, 0}, {"token", 25, -1, -1, 0},
 };
 #define NCOLUMNS (sizeof columns / sizeof *columns)
 _Static_assert(NCOLUMNS == SCOPES_COLUMNS, "a format for each");
@@ -40,7 +41,7 @@ listing_view(const struct session *s, struct scope *f, struct scope_view *v)
 {
 	const struct stack *st = s->rare->stack;
 	struct scope *base = scope_base(f);
-	const struct lease *l = base ? base->lease : NULL;
+	const struct lease *l = base ? base->lease : f->kind == SCOPE_JOINT ? f->lease : NULL;
 	const struct server *srv = l && l->state == LEASE_HELD ? l->srv : NULL;
 	bool top = base && stack_top_of(st, base) == f;
 	int64_t now = loop_now_us(s->site->loop);
@@ -55,6 +56,7 @@ listing_view(const struct session *s, struct scope *f, struct scope_view *v)
 	    .elapsed_us = now - f->asked_us,
 	    .wait_us = (f->granted_us ? f->granted_us : now) - f->asked_us,
 	    .deadline_us = -1,
+	    .members = f->kind == SCOPE_JOINT ? (int64_t)joint_members(f) : -1,
 	    .backend_pid = srv ? srv->backend_pid : 0,
 	};
 	if (f->state == SCOPE_OPEN && top && srv && srv->progress.status == 'E')
@@ -114,6 +116,7 @@ listing_view_plain(const struct session *s, struct scope_view *v)
 	    .elapsed_us = loop_now_us(s->site->loop) - plain_since(s),
 	    .wait_us = plain_waited(s, plain_since(s)),
 	    .deadline_us = -1,
+	    .members = -1,
 	    .backend_pid = srv ? srv->backend_pid : 0,
 	};
 	return true;
@@ -152,9 +155,10 @@ show_number(struct buf *out, const struct scopes_formats *formats, unsigned colu
 }
 
 static void
-show_row(const struct scope_view *v, unsigned level, const struct scopes_formats *formats,
-	 struct buf *out)
+show_row(const struct scope_view *v, const struct scope *f, unsigned level,
+	 const struct scopes_formats *formats, struct buf *out)
 {
+	bool joint = f && f->kind == SCOPE_JOINT;
 	size_t at = msg_begin(out, 'D');
 
 	buf_add_u16(out, NCOLUMNS);
@@ -171,6 +175,11 @@ show_row(const struct scope_view *v, unsigned level, const struct scopes_formats
 	else
 		show_number(out, formats, 8, v->deadline_us / UNIT_MS);
 	show_number(out, formats, 9, v->deferred);
+	if (joint)
+		show_number(out, formats, 10, v->members);
+	else
+		show_text(out, NULL);
+	show_text(out, joint ? joint_token(f) : NULL);
 	msg_end(out, at);
 }
 
@@ -191,10 +200,10 @@ listing_show(struct session *s, char type)
 		formats = s->extended.named->formats;
 	LIST_EACH (n, &s->rare->stack->frames) {
 		listing_view(s, LIST_OBJ(n, struct scope, node), &v);
-		show_row(&v, ++level, &formats, &out);
+		show_row(&v, LIST_OBJ(n, struct scope, node), ++level, &formats, &out);
 	}
 	if (listing_view_plain(s, &v))
-		show_row(&v, ++level, &formats, &out);
+		show_row(&v, NULL, ++level, &formats, &out);
 	snprintf(tag, sizeof tag, "SHOW %u", level);
 	msg_complete(&out, tag);
 	if (type == 'Q' && !script_more(s))

@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "executor/enter.h"
 #include "executor/executor.h"
+#include "executor/joint.h"
 #include "session/application.h"
 #include "session/context.h"
 #include "session/inquiry.h"
@@ -132,8 +133,13 @@ frame_opened(struct work *work)
 	struct scope *f = work->frame;
 	const struct conf_scope *def;
 	char **values;
+	struct err e;
 
 	enter_stop_timer(work);
+	if (f->joinable && !joint_open(work->session, f, &e)) {
+		enter_fail(work, &e);
+		return;
+	}
 	f->state = SCOPE_OPEN;
 	f->opened_us = loop_now_us(work->session->site->loop);
 	scopes_trace(work->session, f, TRACE_OPEN);

@@ -6,6 +6,7 @@
 
 #include "conf/conf.h"
 #include "executor/executor.h"
+#include "executor/joint.h"
 #include "pool/gate.h"
 #include "session/admit.h"
 #include "session/readonly.h"
@@ -55,7 +56,7 @@ unnamed_pool(struct session *s, struct wanted *w)
 	const struct scope *base = stack_current(st);
 	struct pool *to = NULL;
 
-	if (!s->pool->reads ||
+	if (!s->pool->reads || stack_is_joinable(st) ||
 	    (w->item->kind != GRAMMAR_TRANSACTION && w->item->kind != GRAMMAR_DEFINED))
 		return s->pool;
 	/* A scope inside of a transaction that only reads is a savepoint there. */
@@ -90,6 +91,11 @@ find_pool(struct work *work, struct wanted *w, struct err *e)
 		err_make(e, ERR_SCOPE_NO_POOL, name);
 		return ACCESS_NO;
 	}
+	/* What is NEW is a transaction of its own. */
+	if (!w->item->fresh)
+		w->pool = joint_pool(s, w->pool);
+	else
+		w->pool = joint_real(w->pool);
 	if (w->pool->group != s->pool->group && name && gate_refuses(w->pool, e))
 		return ACCESS_NO;
 	if (w->pool == s->pool || name == NULL ? s->context.mode == CONF_STATEMENT
@@ -146,6 +152,13 @@ wanted_find(struct wanted *w, struct work *work, struct err *e)
 		snprintf(text, sizeof text, "scope \"%s\" takes %u arguments, not %u", w->def->name,
 			 w->def->nargs, item->nargs);
 		err_make(e, ERR_SCOPE_VALUE, text);
+		return ACCESS_NO;
+	}
+	if (item->joinable && w->def && w->def->enter.count > 0) {
+		snprintf(text, sizeof text,
+			 "scope \"%s\" cannot be joined, since its definition has the option enter",
+			 w->def->name);
+		err_make(e, ERR_SCOPE_UNSUPPORTED, text);
 		return ACCESS_NO;
 	}
 	may = find_pool(work, w, e);

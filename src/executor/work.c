@@ -26,19 +26,22 @@ static const struct {
 };
 
 static const char *const state_names[WORK_NSTATES] = {
-    [WORK_NEXT] = "next",     [WORK_USER] = "user",         [WORK_WAIT] = "wait",
-    [WORK_SETUP] = "setup",   [WORK_BEGIN] = "begin",       [WORK_RUN] = "run",
-    [WORK_POINT] = "point",   [WORK_DEFERRED] = "deferred", [WORK_UNPOINT] = "unpoint",
-    [WORK_COMMIT] = "commit", [WORK_ROLLBACK] = "rollback", [WORK_SAVE] = "save",
-    [WORK_CLEAN] = "clean",   [WORK_CANCELS] = "cancels",   [WORK_DONE] = "done",
+    [WORK_NEXT] = "next",       [WORK_USER] = "user",         [WORK_WAIT] = "wait",
+    [WORK_SETUP] = "setup",     [WORK_BEGIN] = "begin",       [WORK_RUN] = "run",
+    [WORK_POINT] = "point",     [WORK_DEFERRED] = "deferred", [WORK_UNPOINT] = "unpoint",
+    [WORK_COMMIT] = "commit",   [WORK_ROLLBACK] = "rollback", [WORK_SAVE] = "save",
+    [WORK_MEMBERS] = "members", [WORK_CLEAN] = "clean",       [WORK_CANCELS] = "cancels",
+    [WORK_DONE] = "done",
 };
 
 /* The moves of EXIT, UNDO and EXPIRE. */
-#define EXITS                                                                              \
-	[WORK_NEXT] = TO(WORK_RUN) | TO(WORK_ROLLBACK) | TO(WORK_DONE) | TO(WORK_CANCELS), \
-	[WORK_POINT] = TO(WORK_DEFERRED) | TO(WORK_RUN) | TO(WORK_ROLLBACK),               \
-	[WORK_DEFERRED] = TO(WORK_UNPOINT), [WORK_UNPOINT] = TO(WORK_RUN),                 \
-	[WORK_ROLLBACK] = TO(WORK_ROLLBACK) | TO(WORK_RUN), [WORK_SAVE] = TO(WORK_DONE),   \
+#define EXITS                                                                               \
+	[WORK_NEXT] = TO(WORK_RUN) | TO(WORK_ROLLBACK) | TO(WORK_DONE) | TO(WORK_CANCELS) | \
+		      TO(WORK_MEMBERS),                                                     \
+	[WORK_MEMBERS] = TO(WORK_NEXT),                                                     \
+	[WORK_POINT] = TO(WORK_DEFERRED) | TO(WORK_RUN) | TO(WORK_ROLLBACK),                \
+	[WORK_DEFERRED] = TO(WORK_UNPOINT), [WORK_UNPOINT] = TO(WORK_RUN),                  \
+	[WORK_ROLLBACK] = TO(WORK_ROLLBACK) | TO(WORK_RUN), [WORK_SAVE] = TO(WORK_DONE),    \
 	[WORK_DONE] = TO(WORK_NEXT)
 #define RUNS TO(WORK_POINT) | TO(WORK_DEFERRED) | TO(WORK_SAVE)
 

@@ -24,6 +24,7 @@
  *	    SETUP -> [WAIT] -> SETUP                      another server has to be tried
  *	EXIT, UNDO, EXPIRE
  *	    NEXT -> DONE -> NEXT                          the frame holds no server
+ *	    NEXT -> MEMBERS -> NEXT                       first, if sessions have joined it
  *	    NEXT -> RUN -> COMMIT -> RUN -> SAVE -> DONE  it ends well, which is of EXIT only
  *	    NEXT -> ROLLBACK -> RUN -> SAVE -> DONE       it does not
  *	    NEXT -> RUN -> SAVE -> DONE                   its transaction has ended already
@@ -73,6 +74,7 @@ enum work_state {
 	 * statement is looked for */
 	WORK_RUN,
 	/* of an exit */
+	WORK_MEMBERS,  /* the members of a joined scope are being ended */
 	WORK_POINT,    /* a savepoint for the deferred statement is made */
 	WORK_DEFERRED, /* the deferred statement is under way */
 	WORK_UNPOINT,  /* its savepoint ends */

@@ -170,7 +170,8 @@ gate_find(const struct pools *all, const char *name)
 	LIST_EACH (n, &all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		if (pool->group == pool && strcmp(pool->conf->name, name) == 0)
+		if (pool->group == pool && pool->own_conf == NULL &&
+		    strcmp(pool->conf->name, name) == 0)
 			return pool;
 	}
 	return NULL;

@@ -192,14 +192,24 @@ values_pack(struct pack *p, struct past *past, const char *name, struct pool *po
 static void
 pool_pack(struct pack *p, struct handed_pools *h, uint32_t i, bool *moved)
 {
-	struct pool *pool = pack_reading(p) ? NULL : h->list[i];
+	struct pool *pool = pack_reading(p) ? NULL : h->list[i], *real;
 	char *name = pool ? (char *)pool->conf->name : NULL, *role = pool ? pool->role : NULL;
 	uint64_t place = pool ? place_of(pool) : 0;
+	bool joined = pool && pool->own_conf;
 
 	pack_str(p, &name);
 	pack_str(p, &role);
 	PACK(p, place);
-	if (pack_reading(p) && name && !p->failed) {
+	PACK(p, joined);
+	if (joined) {
+		/* It was made after the pool of its scope, and stands behind that. */
+		real = handover_pack_pool(p, h, pool ? pool->of_scope : NULL);
+		if (pack_reading(p) && real && name && !p->failed)
+			pool = pool_new_joined(h->all, real, name);
+		if (pool)
+			pool->of_scope = real;
+		h->list[i] = pool;
+	} else if (pack_reading(p) && name && !p->failed) {
 		pool = role ? pools_find(h->all, name, role) : gate_find(h->all, name);
 		/* `role` of its configuration may have changed between fixed and client. */
 		if (pool && (pool->role == NULL) != (role == NULL))

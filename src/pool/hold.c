@@ -3,6 +3,13 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "pool/pool.h"
+
+bool
+hold_is_joined(const struct hold *h)
+{
+	return h->lease.pool && h->lease.pool->own_conf;
+}
 
 enum hold_verdict
 hold_verdict(const struct hold *h, bool foreign)

@@ -25,6 +25,9 @@
 #define HOLD_PINS_ASKED \
 	(SQLCLASS_LISTEN | SQLCLASS_TEMP | SQLCLASS_PREPARE | SQLCLASS_HOLD | SQLCLASS_LOCK)
 
+/* Those of them that pin nobody in a joined scope, since all its members have the same server. */
+#define HOLD_OF_SCOPE (SQLCLASS_TEMP | SQLCLASS_LOCK)
+
 #define HOLD_DEALLOCATING_MAX (64 * 1024) /* bytes of hold.deallocating */
 
 #define HOLD_READONLY 7 /* states of enum readonly, session/readonly.h */
@@ -73,6 +76,9 @@ hold_of(struct lease *l)
 {
 	return LIST_OBJ(l, struct hold, lease);
 }
+
+/* Is its server that of the members of a joined scope? */
+bool hold_is_joined(const struct hold *);
 
 /* What becomes of the server when it is at rest outside a transaction. */
 enum hold_verdict {

@@ -254,6 +254,9 @@ lease_enter_fresh(struct lease *l, struct pool *pool, struct err *e)
 {
 	bool limited = is_limited(l, pool);
 
+	/* The pool of a joined scope has one server for good. */
+	if (pool->own_conf)
+		return hold_or_wait(l, pool, limited ? NULL : pool_take_idle(pool), false, e);
 	return hold_or_wait(l, pool, limited ? NULL : pool_take_fresh(pool), true, e);
 }
 
@@ -363,6 +366,10 @@ lease_end(struct lease *l, enum cleanup_why why)
 void
 lease_close(struct lease *l, const char *why)
 {
+	if (l->pool->own_conf) {
+		lease_return(l, true);
+		return;
+	}
 	server_close(release_server(l), why);
 }
 

@@ -117,6 +117,31 @@ pool_new(struct pools *all, const struct conf_pool *conf, char *why, size_t why_
 }
 
 struct pool *
+pool_new_joined(struct pools *all, const struct pool *real, const char *name)
+{
+	struct conf_pool *conf = mem_alloc(sizeof *conf);
+	struct pool *pool;
+	char why[256];
+
+	*conf = *real->conf;
+	conf->name = mem_strdup(name);
+	conf->size = 1;
+	conf->min_size = 0;
+	conf->mode = CONF_TRANSACTION;
+	conf->role = CONF_ROLE_FIXED;
+	conf->cluster = "";
+	conf->read_only = "";
+	conf->idle_timeout_us = conf->max_lifetime_us = conf->check_interval_us = 0;
+	conf->discard_always = false;
+	pool = make_pool(all, conf, NULL, NULL, why, sizeof why);
+	/* The conninfo is right: the other pool was made from it. */
+	if (pool == NULL)
+		log_fatal("pool", name, "its conninfo cannot be used", LOG_QUOTED("why", why));
+	pool->own_conf = conf;
+	return pool;
+}
+
+struct pool *
 pools_find(struct pools *all, const char *name, const char *role)
 {
 	struct list_node *n;
@@ -126,7 +151,7 @@ pools_find(struct pools *all, const char *name, const char *role)
 	LIST_EACH (n, &all->list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		if (pool->group->removed || strcmp(pool->conf->name, name) != 0)
+		if (pool->joined || pool->group->removed || strcmp(pool->conf->name, name) != 0)
 			continue;
 		if (pool->conf->role == CONF_ROLE_FIXED ||
 		    (pool->role && strcmp(pool->role, role) == 0))
@@ -178,6 +203,10 @@ free_pool(void *arg)
 
 	clear_params(pool);
 	conf_pool_drop(pool->conf);
+	if (pool->own_conf) {
+		free(pool->own_conf->name);
+		free(pool->own_conf);
+	}
 	free(pool->role);
 	err_clear(&pool->last_error);
 	conninfo_free(pool->conninfo);
@@ -230,7 +259,7 @@ pool_free(struct pool *pool)
 		cluster_leave(pool);
 	if (pool->group != pool)
 		pool_stats_move(pool->group, pool);
-	else
+	else if (pool->own_conf == NULL)
 		past_keep(&pool->all->past, pool->conf->name, &pool->stats, &pool->tally);
 	loop_defer(pool->all->loop, free_pool, pool);
 }
@@ -309,7 +338,8 @@ wants_fresh(const struct pool *pool)
 {
 	const struct lease *l = queue_at(pool, 0);
 
-	return l && l->fresh && pool->servers[SERVER_CONNECTING].count == 0;
+	return l && l->fresh && pool->own_conf == NULL &&
+	       pool->servers[SERVER_CONNECTING].count == 0;
 }
 
 /* The group is full: makes room by closing the server of another role that has been idle
@@ -432,7 +462,7 @@ pool_may_open(const struct pool *pool)
 		       (int64_t)pool->servers[SERVER_CONNECTING].count;
 	int64_t room = conf->size - (int64_t)pool->group->total;
 
-	if (pool->all->closing || pool->all->handing || gate_paused(pool) ||
+	if (pool->all->closing || pool->all->handing || gate_paused(pool) || pool->own_conf ||
 	    !list_linked(&pool->node) || !may_try(pool))
 		return 0;
 	/* With role = client the group's own pool has no sessions. */
@@ -476,7 +506,7 @@ pool_fill(struct pool *pool)
 		fill_cluster(pool);
 		return;
 	}
-	if (pool->all->closing || pool->all->handing || gate_paused(pool) ||
+	if (pool->all->closing || pool->all->handing || gate_paused(pool) || pool->own_conf ||
 	    !list_linked(&pool->node) || !may_try(pool))
 		return;
 	/* With role = client the group's own pool has no sessions. */
@@ -585,6 +615,13 @@ pool_server_ready(struct pool *pool, struct server *srv)
 	struct lease *next = pool->turns.count > 0 ? queue_next(pool, srv) : NULL;
 	const char *why;
 
+	if (pool->joined)
+		pool->joined->idle(pool->joined->arg);
+	if (pool->own_conf) {
+		if (next && !pool->all->handing)
+			lease_grant(next, srv);
+		return;
+	}
 	if (srv->retiring || srv->spoiled || gate_paused(pool) ||
 	    pool_is_over_lifetime(pool, srv) || is_too_large(pool) ||
 	    (pool->all->closing && next == NULL)) {

@@ -62,6 +62,15 @@ enum pool_gate {
 };
 
 struct keeper;
+/* Of the pool of a joined scope: what stands for PostgreSQL behind its one server. */
+struct pool_joined {
+	/* Cancels what the server runs. When that has been done, server_cancelled() is called, and
+	 * pools->cancelled() with `requester`, unless that is 0. */
+	void (*cancel)(void *arg, struct server *, uint64_t requester);
+	/* The server is idle. */
+	void (*idle)(void *arg);
+	void *arg;
+};
 
 struct pool {
 	struct pools *all;
@@ -78,8 +87,17 @@ struct pool {
 	unsigned leaving, reserved;
 	/* counted reference; an old one is freed at the end of the turn */
 	const struct conf_pool *conf;
-	bool used;  /* while unused pools are looked for: somebody uses it */
-	bool reads; /* conf->read_only is set: session/readonly.h */
+	/* It is the pool of a joined scope, which has one server; NULL: an ordinary pool. No name
+	 * leads to it, and it opens no servers. */
+	struct pool_joined *joined;
+	struct pool *of_scope; /* likewise: the pool of the scope's transaction */
+	/* likewise: members may have temporary objects or advisory locks in the server; the session
+	 * of which that has become known last, 0 once the server has got its statement */
+	bool littered;
+	uint64_t litterer;
+	struct conf_pool *own_conf; /* of such a pool: `conf`, which is no part of a snapshot */
+	bool used;                  /* while unused pools are looked for: somebody uses it */
+	bool reads;                 /* conf->read_only is set: session/readonly.h */
 	/* nobody new comes in, and the pool is freed when the last session has left. Only the
 	 * group's own pool has this set */
 	bool removed;
@@ -144,6 +162,10 @@ void pools_clear(struct pools *);
 /* Makes the pool and opens min_size servers; keeps a reference to `conf`. NULL and a reason in
  * `why` if the conninfo is wrong. */
 struct pool *pool_new(struct pools *, const struct conf_pool *conf, char *why, size_t why_size);
+
+/* Makes the pool of a joined scope, whose transaction is on a server of the pool `real`. The caller
+ * sets pool->joined, and opens its server by server_open_joined(). */
+struct pool *pool_new_joined(struct pools *, const struct pool *real, const char *name);
 
 /* Closes every server and fails every wait; frees the pool at the end of the turn. */
 void pool_free(struct pool *);

@@ -320,7 +320,8 @@ server_adopt(struct pool *pool, uint64_t id, int fd, enum server_state state, bo
 bool
 server_can_move(const struct server *srv)
 {
-	return stream_open(&srv->stream) && stream_ssl(&srv->stream) == NULL && srv->key.known;
+	return stream_open(&srv->stream) && stream_ssl(&srv->stream) == NULL &&
+	       (srv->key.known || srv->pool->own_conf);
 }
 
 static struct server *
@@ -349,6 +350,28 @@ server_open_keeper(struct pool *pool, struct keeper *k, const struct server_keep
 
 	srv->keeper = k;
 	srv->keep = keep;
+	return srv;
+}
+
+struct server *
+server_open_joined(struct pool *pool, const struct server *real, int fd)
+{
+	struct server *srv = make_server(pool, SERVER_IDLE, false);
+	struct timespec wall;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	srv->id = srv->cleanup.server = idmap_add(&pool->all->servers, srv);
+	srv->connected_at = wall.tv_sec;
+	srv->connected_us = srv->idle_us = srv->used_us = loop_now_us(loop_of(srv));
+	srv->backend_pid = real->backend_pid;
+	srv->told = told_keep(real->told);
+	srv->told_at_login = told_keep(real->told_at_login);
+	srv->own = told_keep(real->own);
+	srv->context = real->context ? mem_strdup(real->context) : NULL;
+	stream_init(&srv->stream, loop_of(srv), fd, QUEUE_MAX, &stream_ops, srv);
+	log_debug("server", srv->id, "stands for a joined scope",
+		  LOG_TEXT("pool", pool->conf->name), LOG_NUMBER("backend", srv->backend_pid));
+	pool_server_connected(pool, srv);
 	return srv;
 }
 
@@ -596,6 +619,16 @@ cancel_run(void *arg)
 		    cancel_send(&job->place, job->backend_pid, job->key, job->why, sizeof job->why);
 }
 
+void
+server_cancelled(struct server *srv)
+{
+	srv->cancels--;
+	if (srv->state == SERVER_CLEANING)
+		server_step(srv);
+	else if (srv->state == SERVER_LEASED && srv->cancels == 0 && srv->lease->ops->cancels_ended)
+		srv->lease->ops->cancels_ended(srv->lease);
+}
+
 static void
 cancel_done(void *arg)
 {
@@ -604,14 +637,8 @@ cancel_done(void *arg)
 
 	if (!job->sent)
 		log_warnx("server", job->server, "cancel failed", LOG_QUOTED("why", job->why));
-	if (srv) {
-		srv->cancels--;
-		if (srv->state == SERVER_CLEANING)
-			server_step(srv);
-		else if (srv->state == SERVER_LEASED && srv->cancels == 0 &&
-			 srv->lease->ops->cancels_ended)
-			srv->lease->ops->cancels_ended(srv->lease);
-	}
+	if (srv)
+		server_cancelled(srv);
 	if (job->requester && job->all->cancelled)
 		job->all->cancelled(job->all->cancelled_arg, job->requester);
 	PQfreeCancel(job->request);
@@ -621,8 +648,16 @@ cancel_done(void *arg)
 void
 server_cancel(struct server *srv, uint64_t requester)
 {
-	struct cancel *job = mem_calloc(1, sizeof *job);
+	struct cancel *job;
 
+	if (srv->pool->joined) {
+		srv->cancels++;
+		srv->pool->stats.cancels++;
+		stream_flush(&srv->stream);
+		srv->pool->joined->cancel(srv->pool->joined->arg, srv, requester);
+		return;
+	}
+	job = mem_calloc(1, sizeof *job);
 	job->all = srv->pool->all;
 	job->server = srv->id;
 	job->requester = requester;

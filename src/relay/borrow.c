@@ -1,5 +1,6 @@
 #include "relay/borrow.h"
 
+#include "executor/joint.h"
 #include "relay/setup.h"
 #include "session/context.h"
 #include "session/holds.h"
@@ -18,6 +19,8 @@ borrow_ask(struct session *s, struct err *e)
 	holds_need(s);
 	l = &s->hold->lease;
 	pool = s->pool->reads ? readonly_pool(s) : s->pool;
+	if (s->rare->stack)
+		pool = joint_current(s, pool);
 	r = s->context.wants_fresh ? lease_enter_fresh(l, pool, e) : lease_enter(l, pool, e);
 	l->hasty = r == -E_AGAIN && pool != s->pool && s->pool->conf->read_only_fallback;
 	return r;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "executor/executor.h"
+#include "executor/joint.h"
 #include "executor/split.h"
 #include "relay/borrow.h"
 #include "session/batch.h"
@@ -359,6 +360,27 @@ judge_violation(struct session *s, const char *what)
 	return OVER;
 }
 
+/* What a member of a joined scope cannot do: that needs a connection of its own. */
+#define NOT_JOINED (SQLCLASS_LISTEN | SQLCLASS_HOLD | SQLCLASS_PREPARE_TRANSACTION)
+
+static enum verdict
+refuse_joined(struct session *s, struct message *m)
+{
+	unsigned which = m->effects.set & NOT_JOINED;
+	enum verdict v = DROP;
+	struct err e;
+
+	if (m->type != 'Q' && m->type != 'P')
+		return FORWARD;
+	err_make(&e, ERR_JOIN_STATEMENT, sqlclass_name(which & -which));
+	if (s->state == SESSION_ACTIVE)
+		v = raise_error(s, m, &e);
+	else
+		reply_refuse(s, m->type, &e);
+	err_clear(&e);
+	return session_gone(s) ? OVER : v;
+}
+
 enum verdict
 judge_message(struct session *s, struct message *m)
 {
@@ -385,6 +407,9 @@ judge_message(struct session *s, struct message *m)
 	}
 	message_decode(m);
 	effects_of_message(s, m);
+	if ((m->effects.set & NOT_JOINED) && joint_current(s, s->pool)->own_conf &&
+	    (v = refuse_joined(s, m)) != FORWARD)
+		return v;
 	if (block_is_expired(&s->block))
 		return begin_expired(s, m);
 	if (s->hold->apart && s->state == SESSION_ACTIVE && readonly_must_wait(s, m) &&

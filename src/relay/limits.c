@@ -312,7 +312,8 @@ can_be_ended(const struct server *srv)
 {
 	const struct session *s = srv->lease ? srv->lease->owner : NULL;
 
-	return s && srv->lease->state == LEASE_HELD &&
+	/* That of a joined scope is its members': they have limits of their own. */
+	return s && srv->lease->state == LEASE_HELD && srv->lease->ops == s->site->ops->lease &&
 	       (s->state == SESSION_ACTIVE || s->state == SESSION_IDLE);
 }
 

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "conf/auth.h"
+#include "executor/joint.h"
 #include "pool/gate.h"
 #include "relay/borrow.h"
 #include "relay/cancel.h"
@@ -353,6 +354,62 @@ is_console(const struct session *s, const char *database)
 	return group == NULL || group->removed;
 }
 
+#define JOIN_PARAM "pgwith.join"
+
+/* May the packet ask to join a scope? */
+static bool
+may_join(const struct startup *st)
+{
+	const char *options = startup_get(st, "options");
+	const char *at = st->params, *name, *value;
+
+	if (options && strcasestr(options, JOIN_PARAM))
+		return true;
+	while (startup_next(&at, &name, &value))
+		if (strcasecmp(name, JOIN_PARAM) == 0)
+			return true;
+	return false;
+}
+
+/* Takes the tokens out of the startup parameters. The caller frees the result; NULL: there are
+ * none. */
+static char *
+take_tokens(struct buf *params)
+{
+	const char *at = (const char *)buf_data(params), *end = at + params->len;
+	char *tokens = NULL;
+	struct buf rest;
+
+	buf_init(&rest, PARAMS_MAX);
+	while (at < end) {
+		const char *name = at, *value = name + strlen(name) + 1;
+
+		at = value + strlen(value) + 1;
+		if (strcasecmp(name, JOIN_PARAM) != 0) {
+			buf_add(&rest, name, (size_t)(at - name));
+			continue;
+		}
+		free(tokens);
+		tokens = mem_strdup(value);
+	}
+	buf_reset(params);
+	buf_add(params, buf_data(&rest), rest.len);
+	buf_clear(&rest);
+	return tokens;
+}
+
+/* Returns false with the reason in *e. */
+static bool
+join_scope(struct session *s, struct buf *params, struct buf *repeated, struct err *e)
+{
+	char *tokens = take_tokens(params);
+	bool joined = tokens == NULL || joint_join(s, tokens, e);
+
+	free(take_tokens(repeated));
+	free(tokens);
+	return joined;
+}
+
 /* The user of the client may come in: finds the pool, or the console. */
 static void
 enter_database(struct session *s, const struct startup *st)
@@ -360,6 +417,7 @@ enter_database(struct session *s, const struct startup *st)
 	struct site *site = s->site;
 	const char *database = database_of(s, st);
 	bool console = is_console(s, database);
+	bool joins;
 	struct pool *pool;
 	struct buf params, repeated;
 	struct err e;
@@ -390,18 +448,20 @@ enter_database(struct session *s, const struct startup *st)
 	s->context.pin = s->pool->conf->pin;
 	s->context.listens =
 	    s->pool->conf->listen_mode == CONF_LISTEN_SHARED && s->context.mode != CONF_SESSION;
-	if (welcome_as_before(s, st))
+	joins = may_join(st);
+	if (!joins && welcome_as_before(s, st))
 		return;
 	buf_init(&params, PARAMS_MAX);
 	buf_init(&repeated, PARAMS_MAX);
-	if (params_read(st, &params, &repeated, &e) < 0) {
+	if (params_read(st, &params, &repeated, &e) < 0 ||
+	    (joins && !join_scope(s, &params, &repeated, &e))) {
 		refuse_login(s, &e);
 	} else {
 		application_take(s, &params);
 		keep_params(s, &params, &repeated);
 		login_again(s);
 		/* Values that PostgreSQL looks at one by one may get a NOTICE each. */
-		if (s->state == SESSION_IDLE && repeated.len == 0)
+		if (s->state == SESSION_IDLE && repeated.len == 0 && !joins)
 			greeting_keep(s, st);
 	}
 	buf_clear(&params);

@@ -294,6 +294,14 @@ clause_new(struct parse *p, struct grammar_item *item)
 }
 
 static int
+clause_joinable(struct parse *p, struct grammar_item *item)
+{
+	(void)p;
+	item->joinable = true;
+	return 0;
+}
+
+static int
 clause_shared(struct parse *p, struct grammar_item *item)
 {
 	(void)p;
@@ -388,6 +396,7 @@ static const struct clause {
     {"new", "NEW", KIND(TRANSACTION), "a transaction", clause_new},
     {"read", "READ", KIND(TRANSACTION), "a transaction", clause_read},
     {"isolation", "ISOLATION", KIND(TRANSACTION), "a transaction", clause_isolation},
+    {"joinable", "JOINABLE", KIND(TRANSACTION) | KIND(DEFINED), "a transaction", clause_joinable},
     {"shared", "SHARED", KIND(LOCK), "LOCK", clause_shared},
     {"limit", "LIMIT", KIND(SEMAPHORE), "SEMAPHORE", clause_limit},
     {"wait", "WAIT", ALL_KINDS, NULL, clause_wait},
@@ -403,7 +412,7 @@ static const struct clause {
 static int
 fail_clause(struct parse *p, const struct grammar_item *item, unsigned seen, bool args)
 {
-	char wanted[200] = "";
+	char wanted[240] = "";
 	size_t n = 0;
 
 	for (unsigned i = 0; i < NCLAUSES; i++)
@@ -549,6 +558,14 @@ read_use(struct parse *p, struct grammar *g)
 }
 
 static int
+read_join(struct parse *p, struct grammar *g)
+{
+	int rc = read_value(p, &g->sql, "the token of a joinable scope as a string or $1");
+
+	return rc == 0 ? read_end(p, "the end of the statement") : rc;
+}
+
+static int
 read_defer(struct parse *p, struct grammar *g)
 {
 	int rc = 0;
@@ -613,9 +630,13 @@ static const struct verb {
 	enum grammar_verb verb;
 	int (*read)(struct parse *, struct grammar *);
 } verbs[] = {
-    {"enter", "ENTER", GRAMMAR_ENTER, read_enter}, {"use", "USE", GRAMMAR_USE, read_use},
-    {"defer", "DEFER", GRAMMAR_DEFER, read_defer}, {"leave", "LEAVE", GRAMMAR_EXIT, read_leave},
-    {"exit", "EXIT", GRAMMAR_EXIT, read_exit},     {"show", "SHOW", GRAMMAR_SHOW_SCOPES, read_show},
+    {"enter", "ENTER", GRAMMAR_ENTER, read_enter},
+    {"join", "JOIN", GRAMMAR_JOIN, read_join},
+    {"use", "USE", GRAMMAR_USE, read_use},
+    {"defer", "DEFER", GRAMMAR_DEFER, read_defer},
+    {"leave", "LEAVE", GRAMMAR_EXIT, read_leave},
+    {"exit", "EXIT", GRAMMAR_EXIT, read_exit},
+    {"show", "SHOW", GRAMMAR_SHOW_SCOPES, read_show},
 };
 
 #define NVERBS (sizeof verbs / sizeof *verbs)
@@ -632,7 +653,7 @@ read_statement(struct parse *p, struct grammar *g)
 		rc = next_token(p);
 		return rc == 0 ? verbs[i].read(p, g) : rc;
 	}
-	return rc == 0 ? fail_token(p, "ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES") : rc;
+	return rc == 0 ? fail_token(p, "ENTER, JOIN, USE, DEFER, LEAVE, EXIT or SHOW SCOPES") : rc;
 }
 
 int
@@ -668,6 +689,7 @@ grammar_is(const struct sqltext_stmt *s)
 	case SQLWORD_USE:
 	case SQLWORD_DEFER:
 	case SQLWORD_EXIT:
+	case SQLWORD_JOIN:
 	case SQLWORD_LEAVE:
 		return true;
 	case SQLWORD_SHOW:

@@ -2,11 +2,11 @@
  * executor finds out, with the stack, what a name means.
  *
  *	statement := ENTER [item {, item}] | USE which | DEFER [ON COMMIT | ON ROLLBACK] value
- *	           | {LEAVE | EXIT} [which | ALL] [ROLLBACK] | SHOW SCOPES
+ *	           | JOIN value | {LEAVE | EXIT} [which | ALL] [ROLLBACK] | SHOW SCOPES
  *	item      := name [AS name] ['(' [arg {, arg}] ')'] {clause}
  *	           | LOCK value {clause} | SEMAPHORE value {clause}
  *	clause    := ON pool | NEW | SHARED | LIMIT value | AS name | WAIT value | DEADLINE value
- *	           | READ ONLY | READ WRITE | SUPPRESS | ISOLATION LEVEL {SERIALIZABLE
+ *	           | READ ONLY | READ WRITE | SUPPRESS | JOINABLE | ISOLATION LEVEL {SERIALIZABLE
  *	             | REPEATABLE READ | READ COMMITTED | READ UNCOMMITTED}
  *	value     := 'string' | E'string' | $tag$string$tag$ | number | $n
  *	arg       := value | TRUE | FALSE | NULL | -number
@@ -41,6 +41,7 @@ enum grammar_verb {
 	GRAMMAR_DEFER,
 	GRAMMAR_EXIT,
 	GRAMMAR_SHOW_SCOPES,
+	GRAMMAR_JOIN,
 	/* the client's own, in a scope: see transaction.h */
 	GRAMMAR_BEGIN,
 	GRAMMAR_COMMIT,
@@ -91,7 +92,7 @@ struct grammar_item {
 	unsigned nargs;
 	struct grammar_value limit, wait, deadline; /* see grammar_limit(), grammar_duration() */
 	bool fresh;                                 /* NEW */
-	bool shared, suppress;
+	bool shared, suppress, joinable;
 	enum grammar_isolation isolation;
 	enum grammar_access access;
 	size_t at; /* byte offset of its first token; for an empty ENTER, that of the end */
@@ -105,7 +106,7 @@ struct grammar {
 	bool all, rollback;
 	bool leave; /* EXIT: it was written as LEAVE (psql takes EXIT for its own command) */
 	enum grammar_when when;
-	struct grammar_value sql; /* DEFER */
+	struct grammar_value sql; /* DEFER; of JOIN: the token */
 	unsigned nparams;         /* n of the highest $n */
 	char *modes;              /* BEGIN: as written, READ ONLY for example; or NULL */
 	bool start;               /* BEGIN: it was written as START TRANSACTION */
@@ -148,8 +149,8 @@ struct grammar *grammar_copy(const struct grammar *);
 /* NULL is allowed. */
 void grammar_free(struct grammar *);
 
-/* The command tag: "ENTER", "USE", "DEFER", "LEAVE", "EXIT", "SHOW", "BEGIN", "START TRANSACTION",
- * "COMMIT", "ROLLBACK". */
+/* The command tag: "ENTER", "JOIN", "USE", "DEFER", "LEAVE", "EXIT", "SHOW", "BEGIN", "START
+ * TRANSACTION", "COMMIT", "ROLLBACK". */
 const char *grammar_tag(const struct grammar *);
 
 #endif

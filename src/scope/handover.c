@@ -184,6 +184,8 @@ frame_values_pack(struct pack *p, struct scope *f)
 	PACK(p, f->begun);
 	PACK(p, f->suppress);
 	PACK(p, f->apart);
+	PACK(p, f->joinable);
+	PACK(p, f->was_joined);
 	PACK(p, f->failed);
 	PACK(p, f->error);
 	PACK(p, f->expired_by);

@@ -206,6 +206,16 @@ stack_begin(const struct stack *st)
 	return NULL;
 }
 
+bool
+stack_is_joinable(const struct stack *st)
+{
+	struct scope *f = stack_innermost(st);
+
+	while (f && f->kind != SCOPE_JOINT)
+		f = stack_outside(st, f);
+	return f != NULL;
+}
+
 struct scope *
 stack_loser(const struct stack *st, const struct scope *f)
 {
@@ -349,6 +359,7 @@ scope_kind_word(enum scope_kind kind)
 	    [SCOPE_SEMAPHORE] = "semaphore",
 	    [SCOPE_IMPLICIT] = "implicit",
 	    [SCOPE_BLOCK] = "block",
+	    [SCOPE_JOINT] = "joinable",
 	};
 
 	return names[kind];

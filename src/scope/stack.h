@@ -29,6 +29,9 @@ enum scope_kind {
 	SCOPE_SEMAPHORE,
 	SCOPE_IMPLICIT, /* the client's own BEGIN, in which scopes were entered */
 	SCOPE_BLOCK,    /* the client's own BEGIN inside of a scope: a savepoint on the server */
+	/* A transaction that other sessions can join, while it is open; before and after that, it
+	 * is a SCOPE_TRANSACTION. To its session it is as a lock: statements do not go by it. */
+	SCOPE_JOINT,
 };
 
 enum scope_state { SCOPE_ENTERING, SCOPE_OPEN, SCOPE_EXPIRED };
@@ -69,6 +72,9 @@ struct scope {
 	bool named;      /* the client gave the name; false for a lock named by its text */
 	bool begun;      /* BEGIN or SAVEPOINT has been carried out */
 	bool suppress;
+	bool joinable;       /* a transaction that is to become a SCOPE_JOINT */
+	bool was_joined;     /* it has been a SCOPE_JOINT */
+	struct joint *joint; /* of a SCOPE_JOINT: executor/joint.h */
 	/* a transaction that only reads, of which the option read_only has chosen the pool */
 	bool apart;
 	bool failed;            /* its transaction cannot commit: `error` says why */
@@ -129,6 +135,8 @@ struct scope *stack_transaction_on(const struct stack *, const struct pool *);
 struct scope *stack_top_of(const struct stack *, const struct scope *base);
 /* The innermost frame in a transaction that has this lease, or NULL. */
 struct scope *stack_of_lease(const struct stack *, const struct lease *);
+/* Is a frame among them that others can join? */
+bool stack_is_joinable(const struct stack *);
 /* The nearest frame around this one that is a transaction or in one: it fails with this one. NULL
  * if there is none, or if a frame with SUPPRESS stands between. */
 struct scope *stack_loser(const struct stack *, const struct scope *);

@@ -161,6 +161,8 @@ take_pins(struct session *s, const char *letters)
 	for (size_t i = 0; i < sizeof pin_letters / sizeof *pin_letters; i++)
 		if (strchr(letters, pin_letters[i].letter))
 			kept |= pin_letters[i].bit;
+	if (hold_is_joined(s->hold))
+		kept &= ~(unsigned)HOLD_OF_SCOPE;
 	/* With pin = off, what would pin the session is discarded. */
 	if (kept && !s->context.pin) {
 		s->hold->discard = true;
@@ -378,7 +380,7 @@ take_answer(struct session *s, const struct buf *answer)
 		at += FRAME_HEADER + f.body;
 		left -= FRAME_HEADER + f.body;
 	}
-	if (set.temporary)
+	if (set.temporary && !hold_is_joined(s->hold))
 		s->hold->pinned |= SQLCLASS_TEMP;
 	keep_hidden(s, &set);
 	listed = set.sql.len;

@@ -33,7 +33,8 @@ struct context {
 	bool refused;     /* a new one has refused them too: none is tried until they change */
 	/* one of the pool of read_only has refused them: the next message goes to the own pool */
 	bool refused_apart;
-	bool probes; /* it is about to set temp_buffers, which not every server accepts */
+	bool litters; /* it may have temporary objects or advisory locks in a joined scope */
+	bool probes;  /* it is about to set temp_buffers, which not every server accepts */
 	/* resets.h: */
 	uint8_t resets;    /* enum session_resets */
 	bool resets_named; /* mode session: a named statement whose text is not kept may reset */

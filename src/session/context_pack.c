@@ -41,6 +41,7 @@ plain_members_pack(struct pack *p, struct context *c)
 	PACK(p, c->pin);
 	PACK(p, c->listens);
 	PACK(p, c->unproven);
+	PACK(p, c->litters);
 	PACK(p, c->accepted);
 	PACK(p, c->refused);
 	PACK(p, c->resets);

@@ -267,6 +267,9 @@ note_altered(struct prepared_set *prepared, unsigned set)
 static void
 note_hold(struct hold *h, unsigned set)
 {
+	/* In a joined scope they are the scope's own: executor/joint.h. */
+	if (hold_is_joined(h))
+		set &= ~(unsigned)HOLD_OF_SCOPE;
 	h->pinned |= set & EFFECTS_PIN;
 	if (set & SETS)
 		h->changed = true;
@@ -300,6 +303,11 @@ effects_take(struct session *s, const struct message *m, unsigned set, const cha
 	if ((set & (SQLCLASS_DEALLOCATE | SQLCLASS_DISCARD_ALL)) && sql)
 		deallocate_note(s, sql, bytes);
 	note_hold(s->hold, set);
+	if (hold_is_joined(s->hold) && !s->context.litters &&
+	    (set & (HOLD_OF_SCOPE | SQLCLASS_OPAQUE | SQLCLASS_UNSURE | SQLCLASS_CREATE))) {
+		s->hold->lease.pool->littered = s->context.litters = true;
+		s->hold->lease.pool->litterer = s->id;
+	}
 	/* If DISCARD ALL succeeds, nothing pins any more. That is noted only if no other answer is
 	 * due, which could be taken for its answer. */
 	if (set == SQLCLASS_DISCARD_ALL && m && m->type == 'Q' && progress_at_rest(p)) {

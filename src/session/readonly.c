@@ -1,3 +1,4 @@
+#include "scope/stack.h"
 #include "session/readonly.h"
 
 #include <string.h>
@@ -290,7 +291,7 @@ readonly_choose(struct session *s, const struct message *m)
 
 	readonly_set(h, READONLY_NONE);
 	h->apart = h->wrote = h->ends_bound = false;
-	if (s->hold != h)
+	if (s->hold != h || (s->rare->stack && stack_is_joinable(s->rare->stack)))
 		return;
 	readonly_set(h, declared_by(s, m, &stays));
 	h->apart = h->readonly != READONLY_NONE && !stays && !s->context.refused_apart &&

@@ -355,7 +355,7 @@ session_begin_lease(struct session *s)
 	    false;
 	s->hold->cancel_due = false;
 	if (s->hold == s->own)
-		s->hold->apart = s->hold->lease.pool != s->pool;
+		s->hold->apart = s->hold->lease.pool != s->pool && !hold_is_joined(s->hold);
 	s->hold->command = SQLCOMMAND_NONE;
 	if (s->hold->named)
 		application_begin_lease(s);
@@ -363,7 +363,7 @@ session_begin_lease(struct session *s)
 	resets_forget(s);
 	sequences_lease(s);
 	context_keep_told(s);
-	if (s->context.mode == CONF_SESSION)
+	if (s->context.mode == CONF_SESSION && !hold_is_joined(s->hold))
 		s->hold->pinned |= HOLD_PIN_MODE;
 }
 

@@ -89,8 +89,9 @@ struct site {
 	struct pools pools;
 	struct idmap sessions; /* id -> struct session */
 	struct list in_state[SESSION_NSTATES];
-	struct list woken; /* sessions: by session_wake() */
-	struct list holds; /* those that sessions have of their own: holds.h */
+	struct list woken;  /* sessions: by session_wake() */
+	struct list joints; /* scopes that sessions can join: executor/joint.h */
+	struct list holds;  /* those that sessions have of their own: holds.h */
 	struct locks locks;
 	struct waits waits;
 	struct timing timing; /* of scopes */

@@ -147,6 +147,7 @@ classify_transaction(const struct place *at)
 	case SQLWORD_USE:
 	case SQLWORD_DEFER:
 	case SQLWORD_EXIT:
+	case SQLWORD_JOIN:
 	case SQLWORD_LEAVE:
 		return SQLCLASS_SCOPE;
 	case SQLWORD_SHOW:

@@ -60,7 +60,7 @@
 	X(SAVEPOINT, "SAVEPOINT")                                                                  \
 	/* PREPARE TRANSACTION, which ends the transaction */                                      \
 	X(PREPARE_TRANSACTION, "PREPARE TRANSACTION")                                              \
-	/* ENTER, USE, DEFER, LEAVE, EXIT, SHOW SCOPES: pgwith's own, not PostgreSQL's */          \
+	/* ENTER, JOIN, USE, DEFER, LEAVE, EXIT, SHOW SCOPES: pgwith's own, not PostgreSQL's */    \
 	X(SCOPE, "scope statement")
 
 enum {

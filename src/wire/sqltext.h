@@ -60,6 +60,7 @@
 	X(l, 'i', INSERT, "insert")                                                           \
 	X(l, 'i', INTO, "into")                                                               \
 	X(l, 'i', ISN_WEAK, "isn_weak")                                                       \
+	X(l, 'j', JOIN, "join")                                                               \
 	X(l, 'l', LEAVE, "leave")                                                             \
 	X(l, 'l', LISTEN, "listen")                                                           \
 	X(l, 'l', LOAD, "load")                                                               \

@@ -55,9 +55,9 @@ render_item(struct buf *b, const struct grammar_item *item, bool bound)
 		buf_add_fmt(b, ")");
 	}
 	render_quoted(b, " ON ", item->pool, '"');
-	buf_add_fmt(b, "%s%s%s%s%s", item->fresh ? " NEW" : "", item->shared ? " SHARED" : "",
+	buf_add_fmt(b, "%s%s%s%s%s%s", item->fresh ? " NEW" : "", item->shared ? " SHARED" : "",
 		    accesses[item->access], isolations[item->isolation],
-		    item->suppress ? " SUPPRESS" : "");
+		    item->joinable ? " JOINABLE" : "", item->suppress ? " SUPPRESS" : "");
 	render_value(b, " LIMIT ", &item->limit, bound);
 	render_value(b, " WAIT ", &item->wait, bound);
 	render_value(b, " DEADLINE ", &item->deadline, bound);

@@ -215,8 +215,8 @@ def show_scopes(t):
           "DEFER 'SELECT 1'; DEFER ON ROLLBACK 'SELECT 2'")
     r = c.ask("SHOW SCOPES")
     equal(r.columns, ["level", "name", "kind", "pool", "state", "current", "elapsed_ms", "wait_ms",
-                      "deadline_ms", "deferred"], "columns")
-    rows = [x[:6] + x[9:] for x in r.rows]
+                      "deadline_ms", "deferred", "members", "token"], "columns")
+    rows = [x[:6] + x[9:10] for x in r.rows]
     equal(rows, [("1", "db", "implicit", "db", "open", "f", "0"), ("2", "sp", "savepoint", "db", "open", "f", "0"),
                  ("3", "b", "transaction", "p2", "open", "t", "2"), ("4", "l", "shared lock", None, "open", "f", "0"),
                  ("5", "s", "semaphore", None, "open", "f", "0")], "rows")
@@ -235,8 +235,8 @@ def show_scopes_in_binary(t):
     """SHOW SCOPES in the binary format, for all columns or for some, and described as it is sent"""
     d, c = scene(t)
     c.sql("ENTER a")
-    for formats, level in (((), b"1"), ((0,), b"1"), ((1,), b"\0\0\0\1"), ((1,) + (0,) * 9, b"\0\0\0\1"),
-                           ((0,) + (1,) * 9, b"1")):
+    for formats, level in (((), b"1"), ((0,), b"1"), ((1,), b"\0\0\0\1"), ((1,) + (0,) * 11, b"\0\0\0\1"),
+                           ((0,) + (1,) * 11, b"1")):
         c.send(wire.parse("SHOW SCOPES") + wire.bind(result_formats=formats) + wire.describe() + wire.execute() +
                wire.sync())
         described = rows = b""

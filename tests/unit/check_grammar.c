@@ -114,6 +114,9 @@ static const struct {
     {"ENTER a (TRUE, false, NULL, 'NULL')", "ENTER \"a\" ('true', 'false', NULL, 'NULL')"},
     /* clauses, in any order */
     {"ENTER a NEW", "ENTER \"a\" NEW"},
+    {"ENTER a JOINABLE", "ENTER \"a\" JOINABLE"},
+    {"ENTER joinable joinable on p", "ENTER \"joinable\" ON \"p\" JOINABLE"},
+    {"ENTER t AS x JOINABLE WAIT 1", "ENTER \"t\" AS \"x\" JOINABLE WAIT '1'"},
     {"ENTER a WAIT '2s' DEADLINE '30s'", "ENTER \"a\" WAIT '2s' DEADLINE '30s'"},
     {"ENTER a DEADLINE 500 WAIT '0'", "ENTER \"a\" WAIT '0' DEADLINE '500'"},
     {"ENTER a READ ONLY", "ENTER \"a\" READ ONLY"},
@@ -129,6 +132,8 @@ static const struct {
      "DEADLINE $1"},
     {"ENTER a WAIT '1s', b WAIT '2s'", "ENTER \"a\" WAIT '1s', \"b\" WAIT '2s'"},
     /* the others */
+    {"JOIN 'token'", "JOIN 'token'"},
+    {"join $1;", "JOIN $1"},
     {"USE a", "USE 'a'"},
     {"use \"A\";", "USE 'A'"},
     {"USE 'Nightly run'", "USE 'Nightly run'"},
@@ -250,25 +255,13 @@ START_TEST(ours_are_told_by_first_words)
 		const char *text;
 		bool is;
 	} cases[] = {
-	    {"ENTER", true},
-	    {"/**/ eNter LOCK", true},
-	    {"USE x", true},
-	    {"DEFER", true},
-	    {"EXIT nonsense 5", true},
-	    {"lEave a", true},
-	    {"leaves", false},
-	    {"\"leave\"", false},
-	    {"SHOW SCOPES", true},
-	    {"show /* x */ scopes x", true},
-	    {"SHOW", false},
-	    {"SHOW x", false},
-	    {"SHOW \"scopes\"", false},
-	    {"SHOW scopes_", false},
-	    {"\"enter\"", false},
-	    {"'enter'", false},
-	    {"SELECT enter", false},
-	    {"enters", false},
-	    {"(ENTER)", false},
+	    {"ENTER", true},           {"/**/ eNter LOCK", true}, {"USE x", true},
+	    {"JOIN 'x'", true},        {"joins", false},          {"DEFER", true},
+	    {"EXIT nonsense 5", true}, {"lEave a", true},         {"leaves", false},
+	    {"\"leave\"", false},      {"SHOW SCOPES", true},     {"show /* x */ scopes x", true},
+	    {"SHOW", false},           {"SHOW x", false},         {"SHOW \"scopes\"", false},
+	    {"SHOW scopes_", false},   {"\"enter\"", false},      {"'enter'", false},
+	    {"SELECT enter", false},   {"enters", false},         {"(ENTER)", false},
 	};
 
 	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -290,11 +283,13 @@ static const struct {
 	const char *text, *expected;
 } errors[] = {
     /* not ours */
-    {"@", "expected ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES " END_WORDS},
-    {" /* x */ @", "expected ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES " END_WORDS},
-    {"@;", "expected ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES at or near \";\""},
-    {" @SELECT 1", "expected ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES at or near \"SELECT\""},
-    {"@'enter'", "expected ENTER, USE, DEFER, LEAVE, EXIT or SHOW SCOPES at or near \"'enter'\""},
+    {"@", "expected ENTER, JOIN, USE, DEFER, LEAVE, EXIT or SHOW SCOPES " END_WORDS},
+    {" /* x */ @", "expected ENTER, JOIN, USE, DEFER, LEAVE, EXIT or SHOW SCOPES " END_WORDS},
+    {"@;", "expected ENTER, JOIN, USE, DEFER, LEAVE, EXIT or SHOW SCOPES at or near \";\""},
+    {" @SELECT 1",
+     "expected ENTER, JOIN, USE, DEFER, LEAVE, EXIT or SHOW SCOPES at or near \"SELECT\""},
+    {"@'enter'",
+     "expected ENTER, JOIN, USE, DEFER, LEAVE, EXIT or SHOW SCOPES at or near \"'enter'\""},
     /* behind the end */
     {"ENTER;@;", "expected nothing more at or near \";\""},
     {"ENTER a; @EXIT", "expected nothing more at or near \"EXIT\""},
@@ -311,21 +306,27 @@ static const struct {
     {"ENTER @\"\"", "expected a name that is not empty at or near \"\"\"\""},
     {"ENTER @U&\"a\"", "expected a name without U& at or near \"U&\"a\"\""},
     {"ENTER @\"a", "expected a quote that ends at or near \"\"a\""},
-    {"ENTER a @b", "expected AS, ON, NEW, READ, ISOLATION, WAIT, DEADLINE, SUPPRESS, '(', ',' or "
-		   "the end of the statement at or near \"b\""},
-    {"ENTER a ON p WAIT 1 @b", "expected AS, NEW, READ, ISOLATION, DEADLINE, SUPPRESS, ',' or the "
-			       "end of the statement at or near \"b\""},
-    {"ENTER a AS b @c", "expected ON, WAIT, DEADLINE, SUPPRESS, '(', ',' or the end of the "
-			"statement at or near \"c\""},
+    {"ENTER a @b",
+     "expected AS, ON, NEW, READ, ISOLATION, JOINABLE, WAIT, DEADLINE, SUPPRESS, '(', ',' or "
+     "the end of the statement at or near \"b\""},
+    {"ENTER a ON p WAIT 1 @b",
+     "expected AS, NEW, READ, ISOLATION, JOINABLE, DEADLINE, SUPPRESS, ',' or the "
+     "end of the statement at or near \"b\""},
+    {"ENTER a AS b @c",
+     "expected ON, JOINABLE, WAIT, DEADLINE, SUPPRESS, '(', ',' or the end of the "
+     "statement at or near \"c\""},
     {"ENTER a() @(",
-     "expected AS, ON, WAIT, DEADLINE, SUPPRESS, ',' or the end of the statement at "
+     "expected AS, ON, JOINABLE, WAIT, DEADLINE, SUPPRESS, ',' or the end of the statement at "
      "or near \"(\""},
-    {"ENTER a ON b @(1)", "expected AS, NEW, READ, ISOLATION, WAIT, DEADLINE, SUPPRESS, ',' or the "
-			  "end of the statement at or near \"(\""},
-    {"ENTER a @\"on\" p", "expected AS, ON, NEW, READ, ISOLATION, WAIT, DEADLINE, SUPPRESS, '(', "
-			  "',' or the end of the statement at or near \"\"on\"\""},
-    {"ENTER a ON b@)", "expected AS, NEW, READ, ISOLATION, WAIT, DEADLINE, SUPPRESS, ',' or the "
-		       "end of the statement at or near \")\""},
+    {"ENTER a ON b @(1)",
+     "expected AS, NEW, READ, ISOLATION, JOINABLE, WAIT, DEADLINE, SUPPRESS, ',' or the "
+     "end of the statement at or near \"(\""},
+    {"ENTER a @\"on\" p",
+     "expected AS, ON, NEW, READ, ISOLATION, JOINABLE, WAIT, DEADLINE, SUPPRESS, '(', "
+     "',' or the end of the statement at or near \"\"on\"\""},
+    {"ENTER a ON b@)",
+     "expected AS, NEW, READ, ISOLATION, JOINABLE, WAIT, DEADLINE, SUPPRESS, ',' or the "
+     "end of the statement at or near \")\""},
     {"ENTER LOCK 'x' @y",
      "expected AS, ON, SHARED, WAIT, DEADLINE, SUPPRESS, ',' or the end of the "
      "statement at or near \"y\""},
@@ -373,6 +374,10 @@ static const struct {
     {"ENTER a READ ONLY @READ WRITE", "expected READ once only at or near \"READ\""},
     {"ENTER a ISOLATION LEVEL SERIALIZABLE @ISOLATION LEVEL SERIALIZABLE",
      "expected ISOLATION once only at or near \"ISOLATION\""},
+    {"JOIN@", "expected the token of a joinable scope as a string or $1 " END_WORDS},
+    {"JOIN @x", "expected the token of a joinable scope as a string or $1 at or near \"x\""},
+    {"ENTER LOCK 'x' @JOINABLE",
+     "expected no JOINABLE, which goes with a transaction only, at or near \"JOINABLE\""},
     {"ENTER a SUPPRESS @SUPPRESS", "expected SUPPRESS once only at or near \"SUPPRESS\""},
     /* where they make no sense */
     {"ENTER a @SHARED", "expected no SHARED, which goes with LOCK only, at or near \"SHARED\""},

@@ -31,6 +31,7 @@ words_of() {
 	import) echo "$tmp/none.ini" ;;
 	completion) echo bash ;;
 	help) echo pools ;;
+	run) echo true ;;
 	esac
 }
 
@@ -46,6 +47,12 @@ written() {
 	config | passfile | report) echo "--$1=$tmp/none" ;;
 	output) echo "--output=$tmp/none.db" ;;
 	seconds) echo --seconds=1 ;;
+	lock | shared-lock | on) echo "--$1=db" ;;
+	semaphore) echo --semaphore=db=2 ;;
+	wait | deadline | kill-after) echo "--$1=1s" ;;
+	wait-status) echo --wait-status=75 ;;
+	url) echo --url=DATABASE_URL ;;
+	isolation) echo --isolation=serializable ;;
 	*) echo "--$1" ;;
 	esac
 }
@@ -67,7 +74,9 @@ expected() {
 		"set role" | "set uid" | "set scope" | "import passfile" | \
 		"import database" | "metrics output" | "metrics json" | "metrics csv" | "metrics no-header" | "trace output" | \
 		"trace seconds" | "trace pool" | "trace report" | "doctor config" | "doctor json" | "doctor csv" | \
-		"doctor no-header" | "ready json" | "ready csv" | "ready no-header" | "ready all" | "ready columns") return 0 ;;
+		"doctor no-header" | "run lock" | "run shared-lock" | "run semaphore" | "run on" | "run wait" | "run wait-status" | \
+		"run pool" | "run read-only" | "run isolation" | "run rollback" | "run no-transaction" | "run url" | \
+		"run deadline" | "run kill-after" | "ready json" | "ready csv" | "ready no-header" | "ready all" | "ready columns") return 0 ;;
 	esac
 	case $2 in
 	all | columns | watch | json | csv | no-header)
@@ -87,15 +96,15 @@ while read -r command; do
 		pairs=$((pairs + 1))
 		# shellcheck disable=SC2046 # several words
 		pgwith "$command" "$(written "$option")" $([ "$command" = trace ] && [ "$option" != report ] &&
-			[ "$option" != output ] && echo "--output=$tmp/none.db") -- $(words_of "$command")
+			[ "$option" != output ] && echo "--output=$tmp/none.db") $([ "$command" = run ] && echo --pool=db) -- $(words_of "$command")
 		status=$?
-		[ "$status" -lt 6 ] || echo "$command --$option: exit status $status" >>"$tmp/out"
+		[ "$status" -lt 6 ] || [ "$command $status" = "run 125" ] || echo "$command --$option: exit status $status" >>"$tmp/out"
 		refused=no
 		grep -Eq "^pgwith: ($command takes (no|--$option only)|--watch is for)" "$tmp/stderr" && refused=yes
 		if expected "$command" "$option"; then
 			[ $refused = no ] || echo "$command --$option: $(cat "$tmp/stderr")" >>"$tmp/out"
 		else
-			[ "$status $refused" = "2 yes" ] ||
+			[ "$status $refused" = "$([ "$command" = run ] && echo 125 || echo 2) yes" ] ||
 				echo "$command --$option: is taken, exit status $status" >>"$tmp/out"
 			grep -q -e "--$option" "$tmp/stderr" || echo "$command --$option: $(cat "$tmp/stderr")" >>"$tmp/unsaid"
 		fi
@@ -127,6 +136,17 @@ refuses "held takes no --dot; pgwith help held says which options it takes" held
 refuses "held takes no --dot; pgwith help held says which options it takes" --do held
 refuses "ping takes no -o; pgwith help ping says which options it takes" -o x ping
 refuses "metrics takes no --columns; pgwith help metrics says which options it takes" metrics --columns line
+refuses_run()
+{
+	text=$1
+	shift
+	pgwith run "$@" true
+	status=$?
+	[ "$status $(cat "$tmp/stderr")" = "125 pgwith: $text" ] || echo "$*: exit status $status: $(cat "$tmp/stderr")" >>"$tmp/out"
+}
+refuses_run "run takes --rollback only with --pool" --rollback --lock a
+refuses_run "run takes either --rollback or --no-transaction" --no-transaction --rollback --pool db
+refuses_run "run takes either --on or --semaphore" --semaphore a=2 --on db
 verdict "options that exclude or need each other are told so"
 
 # taken ARGUMENT...: the command goes on to ask pgwithd, which is not there.
@@ -140,6 +160,8 @@ taken metrics -o "$tmp/x.prom"
 taken pools -o database
 taken waits --dot --with-server -c "$tmp/none"
 taken ready --json
+PGWITH_SOCKET=$tmp "$builddir/src/pgwith" run --pool db --rollback --isolation serializable --read-only true 2>"$tmp/stderr"
+[ $? = 125 ] && grep -q "No such file or directory" "$tmp/stderr" || echo "run: $(cat "$tmp/stderr")" >>"$tmp/out"
 verdict "good pairs are taken"
 
 # Of a command, what help lists, the shell completes.

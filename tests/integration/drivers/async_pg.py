@@ -2,6 +2,7 @@
 each use of its pool it resets the session."""
 
 import asyncio
+import os
 import io
 import sys
 
@@ -12,7 +13,9 @@ WORDS = dict(word.split("=", 1) for word in sys.argv[1].split())
 
 
 def target():
-    return {"host": WORDS["host"], "port": int(WORDS["port"]), "user": WORDS["user"],
+    # asyncpg does not read PGOPTIONS.
+    join = {"server_settings": {"pgwith.join": os.environ["PGWITH_TEST_JOIN"]}} if "PGWITH_TEST_JOIN" in os.environ else {}
+    return {**join, "host": WORDS["host"], "port": int(WORDS["port"]), "user": WORDS["user"],
             "database": WORDS["dbname"]}
 
 

@@ -1,0 +1,142 @@
+#include "cli/run/run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "cli/clock.h"
+#include "cli/run/child.h"
+#include "cli/run/environment.h"
+#include "cli/run/holder.h"
+#include "cli/run/request.h"
+
+/* What is lost is said at once, and the program told to end; if it does not, it is killed. */
+struct ending {
+	int64_t kill_us; /* when; 0: nothing is lost */
+	bool killed;
+};
+
+static void
+end_program(struct ending *e, const struct child *c, const struct request *r, const char *why)
+{
+	char *text =
+	    mem_printf("run: lost: %s: %s (pid %d) is ended", why, *r->how->program, (int)c->pid);
+
+	ask_say(text);
+	free(text);
+	e->kill_us = clock_us() + r->how->kill_after_us;
+	child_end(c, SIGTERM);
+}
+
+/* Milliseconds until `us`, rounded up; -1: never (0). */
+static int
+left_ms(int64_t us)
+{
+	int64_t left = us ? (us - clock_us() + UNIT_MS - 1) / UNIT_MS : -1;
+
+	return left < 0 ? us ? 0 : -1 : left > 60000 ? 60000 : (int)left;
+}
+
+/* Waits for the end of the program, and looks after what is held. */
+static void
+watch(struct child *c, struct holder *h, const struct request *r, struct ending *e)
+{
+	while (!c->ended) {
+		struct pollfd p[] = {{.fd = c->signals, .events = POLLIN},
+				     {.fd = e->kill_us ? -1 : holder_fd(h), .events = POLLIN}};
+		int64_t until = e->killed ? 0 : e->kill_us ? e->kill_us : holder_ask_us(h);
+
+		if (poll(p, 2, left_ms(until)) < 0 && errno != EINTR)
+			break;
+		if (p[0].revents)
+			child_signals(c);
+		if (c->ended)
+			break;
+		if (e->kill_us) {
+			if (!e->killed && clock_us() >= e->kill_us) {
+				child_end(c, SIGKILL);
+				e->killed = true;
+			}
+			continue;
+		}
+		if (holder_ask_us(h) && clock_us() >= holder_ask_us(h))
+			holder_ask(h);
+		if (holder_fd(h) >= 0 && !holder_read(h))
+			end_program(e, c, r, holder_why(h));
+	}
+}
+
+static int
+status_of(const struct child *c)
+{
+	return WIFSIGNALED(c->status) ? RUN_BY_A_SIGNAL + WTERMSIG(c->status)
+				      : WEXITSTATUS(c->status);
+}
+
+/* The program could not be executed, or there can be no process for it. */
+static int
+not_run(const struct request *r, int e)
+{
+	char *text = mem_printf("%s: %s", *r->how->program, strerror(e < 0 ? -e : e));
+
+	ask_say(text);
+	free(text);
+	return e < 0 ? RUN_FAILED : e == ENOENT ? RUN_NOT_FOUND : RUN_NO_PROGRAM;
+}
+
+/* Runs the program while `h` holds everything. Returns the exit status. */
+static int
+run_held(const struct request *r, struct holder *h, struct child *c, char **environment)
+{
+	struct ending e = {0};
+	int status = child_start(c, r->how->program, environment);
+
+	if (status)
+		return not_run(r, status);
+	watch(c, h, r, &e);
+	if (e.kill_us)
+		return RUN_LOST;
+	status = status_of(c);
+	if (status == 0 && !r->how->rolls_back)
+		return holder_leave_well(h, child_end_signals(c));
+	holder_leave(h);
+	return status;
+}
+
+enum ask_status
+run_program(const struct commands_entry *entry, const struct commands_how *how, struct ask *ask,
+	    char **args)
+{
+	const char *user = getenv("PGUSER"), *pool = getenv("PGDATABASE");
+	char *role = user && *user ? mem_strdup(user) : NULL;
+	char *preferred = pool && *pool ? mem_strdup(pool) : NULL;
+	char **environment = environment_copy();
+	struct child child = {.pid = -1};
+	struct holder *holder = NULL;
+	struct request request;
+	int status = RUN_FAILED;
+
+	child_keep_descriptors();
+	if (request_read(&request, how))
+		holder = holder_open(&request, role, preferred, &status);
+	if (holder && request.npools) {
+		struct environment_place place = holder_place(holder);
+
+		place.url = how->url;
+		environment = environment_lead(environment, &place);
+	}
+	if (holder)
+		status = run_held(&request, holder, &child, environment);
+	holder_close(holder);
+	request_clear(&request);
+	environment_free(environment);
+	free(role);
+	free(preferred);
+	child_die_as(&child);
+	return (enum ask_status)status;
+}

@@ -1,0 +1,22 @@
+/* run: runs a program in a transaction of pgwithd, or with locks and semaphores. They end when the
+ * program has ended. */
+#ifndef PGWITH_CLI_RUN_H
+#define PGWITH_CLI_RUN_H
+
+#include "cli/commands.h"
+
+/* Exit statuses of pgwith run beside those of the program: pgwith-run(1), EXIT STATUS. The last
+ * three are those of env(1). */
+enum {
+	RUN_REFUSED = 76,      /* PostgreSQL has refused the commit */
+	RUN_LOST = 77,         /* what was entered was lost while the program ran */
+	RUN_FAILED = 125,      /* the command line is wrong, or pgwithd cannot be asked */
+	RUN_NO_PROGRAM = 126,  /* the program cannot be executed */
+	RUN_NOT_FOUND = 127,   /* there is no such program */
+	RUN_BY_A_SIGNAL = 128, /* and the number of the signal that has ended the program */
+};
+
+enum ask_status run_program(const struct commands_entry *, const struct commands_how *,
+			    struct ask *, char **args);
+
+#endif

@@ -1,0 +1,946 @@
+#include "executor/joint.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include <openssl/crypto.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/pool.h"
+#include "scope/stack.h"
+#include "scope/unit.h"
+#include "session/end.h"
+#include "session/holds.h"
+#include "session/site.h"
+#include "wire/frame.h"
+#include "wire/sqltext.h"
+
+#define FRONT_QUEUE_MAX (4u * 1024 * 1024) /* bytes towards a member that may be queued */
+
+struct joint {
+	struct list_node node; /* in site->joints */
+	struct site *site;
+	struct session *owner;
+	struct scope *frame;
+	struct pool *pool; /* of the members */
+	struct pool_joined joined;
+	char token[JOINT_TOKEN + 1];
+	struct stream front; /* our end of the socket pair */
+	struct unit unit;
+	struct buf in;        /* of the member: messages that are not whole, or have to wait */
+	uint32_t passing;     /* bytes of a message of the member that are still to be passed on */
+	bool passing_dropped; /* they are dropped instead */
+	struct buf back;      /* of the server: a message that is not whole, or a part of it */
+	uint32_t returning;   /* bytes of a message of the server, likewise */
+	bool returning_dropped;
+	struct server *cancelled; /* a cancel is under way for it: the members'; or NULL */
+	bool tidied;    /* temporary objects of members that are gone have just been dropped */
+	bool restarted; /* a new server for the members may be made */
+	bool closing;   /* members are being ended */
+	bool broken;    /* the unit, or the member's end, has broken off */
+};
+
+/* The lease is that of the joint's frame. */
+static struct joint *
+joint_of_lease(const struct lease *l)
+{
+	return LIST_OBJ(hold_of((struct lease *)l), struct scope, own)->joint;
+}
+
+static struct server *
+real_of(const struct joint *j)
+{
+	return j->frame->own.lease.srv;
+}
+
+static struct server *
+member_server(const struct joint *j)
+{
+	for (int i = 0; i < SERVER_CLOSED; i++) {
+		struct list_node *n = list_first(&j->pool->servers[i]);
+
+		if (n)
+			return LIST_OBJ(n, struct server, node);
+	}
+	return NULL;
+}
+
+/* ---- the end ---- */
+
+/* Tells all members, and ends them. */
+static void
+end_members(struct joint *j, enum err_id id, const char *why)
+{
+	struct list_node *n, *after;
+	struct err e;
+
+	err_make(&e, id, j->frame->name, why);
+	for (int i = 0; i < SESSION_CLOSING; i++)
+		LIST_EACH_SAFE (n, after, &j->site->in_state[i]) {
+			struct session *s = LIST_OBJ(n, struct session, node);
+
+			if (s->pool == j->pool && !session_ends(s))
+				session_fail(s, &e);
+		}
+	err_clear(&e);
+}
+
+/* The scope cannot go on: its owner is told, and ends; with it, the scope and its members. */
+static void
+lose(struct joint *j, const char *why)
+{
+	struct session *s = j->owner;
+	struct err e;
+
+	if (j->broken)
+		return;
+	j->broken = true;
+	log_warnx("session", s->id, "joined scope lost", LOG_TEXT("name", j->frame->name),
+		  LOG_QUOTED("why", why));
+	end_members(j, ERR_JOINED_LOST, why);
+	err_make(&e, ERR_JOINED_LOST, j->frame->name, why);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
+static void go_on(struct joint *);
+static bool send_unit(struct joint *);
+static void front_readable(struct stream *, void *arg);
+static void front_drained(struct stream *, void *arg);
+
+static const struct stream_ops front_ops = {.readable = front_readable, .drained = front_drained};
+
+/* ---- the members' server ---- */
+
+/* Makes a socket pair; our end of it is the front. Returns the other end, or -1. */
+static int
+make_front(struct joint *j)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+		return -1;
+	stream_init(&j->front, j->site->loop, fds[1], FRONT_QUEUE_MAX, &front_ops, j);
+	return fds[0];
+}
+
+/* The members' server was closed, and what its member had begun has been rolled back: the next
+ * members get another one. */
+static void
+renew_server(struct joint *j)
+{
+	struct server *srv;
+	int fd;
+
+	if (!j->restarted) {
+		j->restarted = true;
+		unit_start(&j->unit, true);
+		send_unit(j);
+		return;
+	}
+	j->restarted = false;
+	fd = make_front(j);
+	if (fd < 0) {
+		lose(j, strerror(errno));
+		return;
+	}
+	buf_reset(&j->in);
+	srv = server_open_joined(j->pool, real_of(j), fd);
+	free(srv->context);
+	srv->context = NULL;
+}
+
+/* Is there a member that may have temporary objects or advisory locks in the server? */
+static bool
+any_litters(const struct joint *j)
+{
+	const struct list_node *n;
+
+	for (int i = 0; i < SESSION_CLOSING; i++)
+		LIST_EACH (n, &j->site->in_state[i]) {
+			const struct session *s = LIST_OBJ(n, const struct session, node);
+
+			/* What a new one is about to do is not in the server yet. */
+			if (s->context.litters && s->id != j->pool->litterer &&
+			    (s->pool == j->pool || (s == j->owner && !session_ends(s))))
+				return true;
+		}
+	return false;
+}
+
+/* ---- bytes for the server ---- */
+
+/* Sends what the unit has to say. Returns false if the scope is lost. */
+static bool
+send_unit(struct joint *j)
+{
+	struct server *srv = real_of(j);
+	struct unit *u = &j->unit;
+	const uint8_t *at = buf_data(&u->out), *end = at + u->out.len;
+	struct frame f;
+
+	if (u->broken) {
+		lose(j, u->broken);
+		return false;
+	}
+	if (u->out.failed || u->reply.failed) {
+		lose(j, "too much has to be sent for it");
+		return false;
+	}
+	while (at < end && frame_read(at, (size_t)(end - at), &f) == 0) {
+		progress_sent(&srv->progress, f.type);
+		at += FRAME_HEADER + f.body;
+	}
+	if (u->reply.len > 0 && stream_write(&j->front, buf_data(&u->reply), u->reply.len) < 0) {
+		lose(j, "too much is queued for a member");
+		return false;
+	}
+	buf_reset(&u->reply);
+	if (u->out.len > 0) {
+		server_write(srv, buf_data(&u->out), u->out.len);
+		buf_reset(&u->out);
+	}
+	return !j->broken;
+}
+
+static void
+write_real(struct joint *j, const uint8_t *data, size_t bytes)
+{
+	if (bytes > 0)
+		server_write(real_of(j), data, bytes);
+}
+
+/* The flags for the texts of the member that is served now. */
+static unsigned
+lexing(const struct joint *j)
+{
+	const char *strings = server_told(real_of(j), "standard_conforming_strings");
+	const char *encoding = server_told(real_of(j), "client_encoding");
+
+	return (strings && strcmp(strings, "off") == 0 ? SQLTEXT_BACKSLASH : 0) |
+	       (encoding ? sqltext_encoding(encoding) : 0);
+}
+
+/* Handles the message at the beginning of j->in, if it is there. Returns the bytes that were used;
+ * 0: more must come, or it must wait. */
+static size_t
+member_message(struct joint *j)
+{
+	const uint8_t *data = buf_data(&j->in);
+	size_t have = j->in.len, part;
+	struct unit *u = &j->unit;
+	enum unit_verdict v;
+	struct frame f;
+	bool header;
+
+	if (have < FRAME_HEADER || frame_read(data, have, &f) < 0)
+		return 0;
+	header = unit_takes_header(f.type);
+	if (!header && f.body > UNIT_TEXT_MAX) {
+		lose(j, "a member has sent a message that is too long");
+		return 0;
+	}
+	if (!header && have < FRAME_HEADER + f.body)
+		return 0;
+	u->flags = lexing(j);
+	v = unit_member(u, f.type, header ? NULL : data + FRAME_HEADER, header ? 0 : f.body);
+	if (!send_unit(j) || v == UNIT_HOLD)
+		return 0;
+	part = have < FRAME_HEADER + f.body ? have : FRAME_HEADER + f.body;
+	j->passing = (uint32_t)(FRAME_HEADER + f.body - part);
+	j->passing_dropped = v == UNIT_DROP;
+	if (v == UNIT_PASS) {
+		struct progress *p = &real_of(j)->progress;
+
+		progress_sent(p, f.type);
+		p->to_left = j->passing;
+		write_real(j, data, part);
+	}
+	return part;
+}
+
+/* Handles what has come from the member, as far as that is possible now. */
+static void
+go_on(struct joint *j)
+{
+	size_t n;
+
+	if (!j->broken && !stream_open(&j->front) && !j->closing && unit_is_idle(&j->unit) &&
+	    real_of(j)->cancels == 0)
+		renew_server(j);
+	while (!j->broken && !j->passing && stream_open(&j->front)) {
+		struct server *srv = real_of(j);
+
+		/* A late cancel must not hit the next unit: its savepoint would fail, and with it
+		 * the scope. */
+		if (srv->cancels > 0 && !unit_is_busy(&j->unit) && !j->unit.block)
+			return;
+		if (stream_is_slow(&srv->stream)) {
+			stream_pause(&j->front);
+			return;
+		}
+		if (j->pool->littered && !j->tidied && j->in.len > 0 && unit_is_idle(&j->unit) &&
+		    !any_litters(j)) {
+			j->pool->littered = j->pool->litterer != 0;
+			j->tidied = true;
+			unit_tidy(&j->unit);
+			send_unit(j);
+			return;
+		}
+		j->tidied = false;
+		if (!unit_is_idle(&j->unit))
+			j->pool->litterer = 0;
+		n = member_message(j);
+		if (n == 0)
+			break;
+		if (!j->broken)
+			buf_drop(&j->in, n);
+	}
+	if (!j->broken && stream_open(&j->front) && j->in.len < UNIT_TEXT_MAX)
+		stream_resume(&j->front);
+}
+
+/* The member's server was closed, in the middle of anything. Half a message to the real server is
+ * completed with zeros: it is the data of a COPY, which is made to fail. */
+static void
+front_closed(struct joint *j)
+{
+	static const uint8_t zeros[4096];
+	struct server *srv = real_of(j);
+
+	stream_close(&j->front);
+	if (j->closing || j->broken || srv == NULL)
+		return;
+	log_info("session", j->owner->id, "a member of the joined scope has broken off",
+		 LOG_TEXT("name", j->frame->name));
+	while (j->passing > 0 && !j->passing_dropped && !j->broken) {
+		size_t part = j->passing < sizeof zeros ? j->passing : sizeof zeros;
+
+		j->passing -= (uint32_t)part;
+		srv->progress.to_left = j->passing;
+		write_real(j, zeros, part);
+	}
+	j->passing = 0;
+	if (j->broken)
+		return;
+	if (unit_is_busy(&j->unit) && j->unit.state != UNIT_OWN)
+		lease_cancel(&j->frame->own.lease, 0);
+	unit_abandon(&j->unit);
+	if (send_unit(j))
+		go_on(j);
+}
+
+static void
+front_readable(struct stream *st, void *arg)
+{
+	struct joint *j = arg;
+	uint8_t *scratch = loop_scratch(j->site->loop);
+	ssize_t n = stream_read(st, scratch, LOOP_SCRATCH);
+	size_t used = 0;
+
+	if (n == -E_AGAIN)
+		return;
+	if (n <= 0) {
+		front_closed(j);
+		return;
+	}
+	if (j->passing) {
+		used = (size_t)n < j->passing ? (size_t)n : j->passing;
+		j->passing -= (uint32_t)used;
+		if (!j->passing_dropped) {
+			real_of(j)->progress.to_left = j->passing;
+			write_real(j, scratch, used);
+		}
+		if (j->broken)
+			return;
+	}
+	buf_add(&j->in, scratch + used, (size_t)n - used);
+	/* While messages have to wait, the member's server is not read without end. */
+	if (j->in.len >= 1024 * 1024 && unit_is_busy(&j->unit))
+		stream_pause(&j->front);
+	go_on(j);
+}
+
+static void
+front_drained(struct stream *st, void *arg)
+{
+	struct joint *j = arg;
+
+	if (!j->broken && real_of(j))
+		stream_resume(&real_of(j)->stream);
+}
+
+/* ---- bytes of the server ---- */
+
+static void
+tell_member(struct joint *j, const uint8_t *data, size_t bytes)
+{
+	if (bytes > 0 && !j->broken && stream_open(&j->front) &&
+	    stream_write(&j->front, data, bytes) < 0)
+		lose(j, "too much is queued for a member");
+}
+
+/* Handles the beginning of `data`. Returns the bytes that were used; 0: more must come. */
+static size_t
+server_message(struct joint *j, const uint8_t *data, size_t bytes)
+{
+	enum unit_verdict v;
+	struct frame f;
+	size_t part;
+	bool body;
+
+	if (j->returning) {
+		part = bytes < j->returning ? bytes : j->returning;
+		j->returning -= (uint32_t)part;
+		if (!j->returning_dropped)
+			tell_member(j, data, part);
+		return part;
+	}
+	if (frame_read(data, bytes, &f) < 0)
+		return 0;
+	body = unit_reads_body(f.type);
+	if (body && bytes < FRAME_HEADER + f.body)
+		return 0;
+	v = unit_server(&j->unit, f.type, body ? data + FRAME_HEADER : NULL, body ? f.body : 0);
+	part = bytes < FRAME_HEADER + f.body ? bytes : FRAME_HEADER + f.body;
+	j->returning = (uint32_t)(FRAME_HEADER + f.body - part);
+	j->returning_dropped = v == UNIT_DROP;
+	if (v == UNIT_PASS)
+		tell_member(j, data, part);
+	if (!j->broken)
+		send_unit(j);
+	return part;
+}
+
+static void
+real_readable(struct lease *l)
+{
+	struct joint *j = joint_of_lease(l);
+	const uint8_t *data;
+	size_t bytes, used = 0, n;
+
+	if (server_read(l->srv, &data, &bytes) < 0 || j->broken)
+		return;
+	buf_add(&j->back, data, bytes);
+	while (!j->broken && used < j->back.len &&
+	       (n = server_message(j, buf_data(&j->back) + used, j->back.len - used)) > 0)
+		used += n;
+	if (j->broken)
+		return;
+	buf_drop(&j->back, used);
+	if (stream_open(&j->front) && stream_is_slow(&j->front))
+		stream_pause(&l->srv->stream);
+	go_on(j);
+	if (j->closing && !j->broken)
+		session_wake(j->owner);
+}
+
+static void
+real_drained(struct lease *l)
+{
+	struct joint *j = joint_of_lease(l);
+
+	if (!j->broken)
+		go_on(j);
+}
+
+static void
+real_lost(struct lease *l, const struct server *srv, const char *why)
+{
+	struct joint *j = joint_of_lease(l);
+
+	if (j->broken)
+		session_wake(j->owner);
+	else
+		lose(j, why);
+}
+
+/* ---- cancels ---- */
+
+static void
+cancel_over(struct joint *j)
+{
+	struct server *srv = j->cancelled;
+
+	if (srv == NULL)
+		return;
+	j->cancelled = NULL;
+	while (srv->cancels > 0 && srv->state != SERVER_CLOSED)
+		server_cancelled(srv);
+}
+
+static void
+cancels_ended(struct lease *l)
+{
+	struct joint *j = joint_of_lease(l);
+
+	cancel_over(j);
+	if (!j->broken)
+		go_on(j);
+	session_wake(j->owner);
+}
+
+/* There was nothing to be cancelled. */
+struct no_cancel {
+	struct pools *all;
+	uint64_t server, requester;
+};
+
+static void
+no_cancel(void *arg)
+{
+	struct no_cancel *job = arg;
+	struct server *srv = idmap_get(&job->all->servers, job->server);
+
+	if (srv && srv->cancels > 0)
+		server_cancelled(srv);
+	if (job->requester && job->all->cancelled)
+		job->all->cancelled(job->all->cancelled_arg, job->requester);
+	free(job);
+}
+
+static void
+cancel(void *arg, struct server *srv, uint64_t requester)
+{
+	struct joint *j = arg;
+	struct no_cancel *job;
+
+	if (!j->broken && unit_is_busy(&j->unit) && real_of(j)) {
+		j->cancelled = srv;
+		lease_cancel(&j->frame->own.lease, requester);
+		return;
+	}
+	job = mem_calloc(1, sizeof *job);
+	job->all = srv->pool->all;
+	job->server = srv->id;
+	job->requester = requester;
+	loop_defer(j->site->loop, no_cancel, job);
+}
+
+static void
+member_idle(void *arg)
+{
+	struct joint *j = arg;
+
+	if (j->closing)
+		session_wake(j->owner);
+}
+
+static void
+describe(const struct lease *l, char *out, size_t out_size)
+{
+	const struct joint *j = joint_of_lease(l);
+
+	session_describe(j->owner, out, out_size);
+}
+
+static void
+ended(struct lease *l, struct todo *done, bool broken)
+{
+}
+
+static const struct lease_ops joint_lease_ops = {
+    .readable = real_readable,
+    .drained = real_drained,
+    .lost = real_lost,
+    .cancels_ended = cancels_ended,
+    .ended = ended,
+    .describe = describe,
+};
+
+/* ---- opening and closing ---- */
+
+static bool
+make_token(struct joint *j, uint64_t *random)
+{
+	uint8_t bytes[JOINT_TOKEN / 2];
+
+	if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes ||
+	    getrandom(random, sizeof *random, 0) != (ssize_t)sizeof *random)
+		return false;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		snprintf(j->token + 2 * i, 3, "%02x", bytes[i]);
+	return true;
+}
+
+bool
+joint_open(struct session *s, struct scope *f, struct err *e)
+{
+	struct server *real = f->own.lease.srv;
+	struct joint *j = mem_calloc(1, sizeof *j);
+	uint64_t random;
+	char *name;
+	int fd;
+
+	j->site = s->site;
+	if (!make_token(j, &random) || (fd = make_front(j)) < 0) {
+		err_make(e, ERR_SCOPE_UNSUPPORTED, strerror(errno));
+		free(j);
+		return false;
+	}
+	j->owner = s;
+	j->frame = f;
+	j->joined = (struct pool_joined){cancel, member_idle, j};
+	unit_init(&j->unit, random);
+	buf_init(&j->in, UNIT_TEXT_MAX + 2 * LOOP_SCRATCH);
+	buf_init(&j->back, UNIT_TEXT_MAX);
+	name = mem_printf("%s/%s", real->pool->conf->name, f->name);
+	j->pool = pool_new_joined(&s->site->pools, real->pool, name);
+	free(name);
+	j->pool->of_scope = real->pool;
+	j->pool->joined = &j->joined;
+	server_open_joined(j->pool, real, fd);
+	f->own.lease.ops = &joint_lease_ops;
+	f->was_joined = true;
+	f->kind = SCOPE_JOINT;
+	f->joint = j;
+	real->progress.given_pid = 0;
+	list_append(&s->site->joints, &j->node);
+	/* Its statements are those of other sessions. */
+	prepared_forget(&real->prepared);
+	unit_start(&j->unit, false);
+	send_unit(j);
+	return true;
+}
+
+/* The owner's statements outside of scopes have gone to the members' server, too, and may have
+ * pinned the owner there. */
+static void
+return_own_lease(struct joint *j)
+{
+	struct session *s = j->owner;
+
+	if (s->own->lease.pool != j->pool)
+		return;
+	if (s->own->lease.state == LEASE_WAITING) {
+		lease_leave(&s->own->lease);
+	} else if (s->own->lease.state == LEASE_HELD) {
+		hold_give_up_pins(s->own);
+		lease_end(&s->own->lease, CLEANUP_SCOPE_END);
+	}
+}
+
+void
+joint_close(struct scope *f, const char *outcome)
+{
+	struct joint *j = f->joint;
+
+	if (j->closing)
+		return;
+	j->closing = true;
+	j->pool->removed = true;
+	return_own_lease(j);
+	end_members(j, ERR_JOINED_ENDED, outcome);
+}
+
+bool
+joint_is_closed(const struct scope *f)
+{
+	const struct joint *j = f->joint;
+	const struct server *srv = member_server(j), *real = real_of(j);
+
+	if (real == NULL || j->broken)
+		return true;
+	if (srv && srv->state != SERVER_IDLE)
+		return false;
+	return unit_is_idle(&j->unit) && real->cancels == 0 && progress_at_rest(&real->progress);
+}
+
+static void
+free_joint(void *arg)
+{
+	struct joint *j = arg;
+
+	unit_clear(&j->unit);
+	buf_clear(&j->in);
+	buf_clear(&j->back);
+	free(j);
+}
+
+void
+joint_give_back(struct scope *f)
+{
+	struct joint *j = f->joint;
+	struct server *srv;
+
+	joint_close(f, "it was ended");
+	cancel_over(j);
+	j->broken = true;
+	j->pool->joined = NULL;
+	srv = member_server(j);
+	if (srv && srv->spoiled && real_of(j))
+		real_of(j)->spoiled = true;
+	if (srv)
+		server_close(srv, "the scope has ended");
+	stream_close(&j->front);
+	list_remove(&j->site->joints, &j->node);
+	f->own.lease.ops = j->site->ops->lease;
+	f->kind = SCOPE_TRANSACTION;
+	f->joint = NULL;
+	f->joinable = false;
+	if (f->own.lease.state == LEASE_HELD)
+		stream_resume(&f->own.lease.srv->stream);
+	loop_defer(j->site->loop, free_joint, j);
+}
+
+/* ---- who is in ---- */
+
+const struct joint *
+joint_of(const struct pool *pool)
+{
+	return pool && pool->joined ? pool->joined->arg : NULL;
+}
+
+struct pool *
+joint_pool(const struct session *s, struct pool *pool)
+{
+	const struct joint *j = joint_of(s->pool);
+	const struct scope *f;
+
+	if (s->rare->stack)
+		for (f = stack_innermost(s->rare->stack); f; f = stack_outside(s->rare->stack, f))
+			if (f->kind == SCOPE_JOINT && !f->joint->closing &&
+			    (f->joint->pool->of_scope == pool || f->joint->pool == pool))
+				return f->joint->pool;
+	return j && j->pool->of_scope == pool ? j->pool : pool;
+}
+
+struct pool *
+joint_current(const struct session *s, struct pool *pool)
+{
+	const struct scope *f;
+
+	if (s->rare->stack)
+		for (f = stack_innermost(s->rare->stack); f; f = stack_outside(s->rare->stack, f))
+			if (f->kind == SCOPE_JOINT && !f->joint->closing)
+				return f->joint->pool;
+	return pool;
+}
+
+struct pool *
+joint_real(struct pool *pool)
+{
+	while (joint_of(pool))
+		pool = pool->of_scope;
+	return pool;
+}
+
+static bool
+is_token(const struct joint *j, const char *at, size_t bytes)
+{
+	return bytes == JOINT_TOKEN && CRYPTO_memcmp(j->token, at, JOINT_TOKEN) == 0;
+}
+
+static struct joint *
+find_token(const struct site *site, const char *at, size_t bytes)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &site->joints) {
+		struct joint *j = LIST_OBJ(n, struct joint, node);
+
+		if (!j->closing && !j->broken && is_token(j, at, bytes))
+			return j;
+	}
+	return NULL;
+}
+
+bool
+joint_join(struct session *s, const char *tokens, struct err *e)
+{
+	for (const char *at = tokens; *at;) {
+		size_t bytes = strcspn(at, ",");
+		struct joint *j = find_token(s->site, at, bytes);
+
+		at += bytes + (at[bytes] == ',');
+		if (j == NULL || joint_real(j->pool->of_scope) != s->pool)
+			continue;
+		if (s->peer.uid != 0 && s->peer.uid != j->owner->peer.uid)
+			break;
+		s->pool = j->pool;
+		s->context.mode = CONF_TRANSACTION;
+		s->context.listens = false;
+		log_info("session", s->id, "joined", LOG_TEXT("scope", j->frame->name),
+			 LOG_NUMBER("owner", j->owner->id));
+		return true;
+	}
+	err_make(e, ERR_JOIN_TOKEN, s->pool->conf->name);
+	return false;
+}
+
+const char *
+joint_token(const struct scope *f)
+{
+	return f->joint->token;
+}
+
+unsigned
+joint_members(const struct scope *f)
+{
+	const struct joint *j = f->joint;
+	const struct list_node *n;
+	unsigned count = 0;
+
+	for (int i = 0; i < SESSION_CLOSING; i++)
+		LIST_EACH (n, &j->site->in_state[i])
+			count += LIST_OBJ(n, const struct session, node)->pool == j->pool;
+	return count;
+}
+
+const char *
+joint_joined(const struct session *s, uint64_t *owner)
+{
+	const struct joint *j = joint_of(s->pool);
+
+	if (j == NULL)
+		return NULL;
+	*owner = j->owner->id;
+	return j->frame->name;
+}
+
+/* ---- handover ---- */
+
+bool
+joints_can_move(const struct site *site)
+{
+	const struct list_node *n;
+
+	LIST_EACH (n, &site->joints) {
+		const struct joint *j = LIST_OBJ(n, const struct joint, node);
+
+		if (j->broken || j->closing || j->cancelled || !stream_open(&j->front) ||
+		    !unit_can_move(&j->unit))
+			return false;
+	}
+	return true;
+}
+
+void
+joints_hold(struct site *site, bool hold)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &site->joints) {
+		struct stream *front = &LIST_OBJ(n, struct joint, node)->front;
+
+		if (!stream_open(front))
+			continue;
+		if (hold)
+			stream_hold(front);
+		else
+			stream_release(front);
+	}
+}
+
+int
+joint_fd(const struct scope *f)
+{
+	return f->joint->front.fd;
+}
+
+struct pool *
+joint_members_pool(const struct scope *f)
+{
+	return f->joint->pool;
+}
+
+size_t
+joints_fds(const struct site *site, int *fds)
+{
+	const struct list_node *n;
+	size_t count = 0;
+
+	LIST_EACH (n, &site->joints) {
+		const struct joint *j = LIST_OBJ(n, const struct joint, node);
+
+		if (stream_open(&j->front))
+			fds[count++] = j->front.fd;
+	}
+	return count;
+}
+
+static void
+values_pack(struct pack *p, struct joint *j)
+{
+	struct buf none;
+
+	PACK(p, j->token);
+	PACK(p, j->passing);
+	PACK(p, j->passing_dropped);
+	PACK(p, j->returning);
+	PACK(p, j->returning_dropped);
+	PACK(p, j->tidied);
+	PACK(p, j->restarted);
+	PACK(p, j->pool->littered);
+	PACK(p, j->pool->litterer);
+	PACK(p, j->front.paused);
+	pack_buf(p, &j->in);
+	pack_buf(p, &j->back);
+	unit_pack(p, &j->unit);
+	stream_pack_unread(p, &j->front);
+	buf_init(&none, FRONT_QUEUE_MAX);
+	if (!pack_reading(p)) {
+		pack_buf(p, stream_queue(&j->front) ? stream_queue(&j->front) : &none);
+		return;
+	}
+	pack_buf(p, &none);
+	if (none.len > 0)
+		stream_write(&j->front, buf_data(&none), none.len);
+	buf_clear(&none);
+	j->token[JOINT_TOKEN] = 0;
+}
+
+void
+joint_pack_out(struct pack *p, struct scope *f)
+{
+	values_pack(p, f->joint);
+}
+
+void
+joint_pack_in(struct pack *p, struct session *s, struct scope *f, struct pool *pool, int fd)
+{
+	struct joint *j = mem_calloc(1, sizeof *j);
+
+	j->site = s->site;
+	j->owner = s;
+	j->frame = f;
+	j->pool = pool;
+	j->joined = (struct pool_joined){cancel, member_idle, j};
+	unit_init(&j->unit, 0);
+	buf_init(&j->in, UNIT_TEXT_MAX + 2 * LOOP_SCRATCH);
+	buf_init(&j->back, UNIT_TEXT_MAX);
+	stream_init(&j->front, s->site->loop, fd, FRONT_QUEUE_MAX, &front_ops, j);
+	stream_hold(&j->front);
+	values_pack(p, j);
+	f->joint = j;
+	f->own.lease.ops = &joint_lease_ops;
+	pool->joined = &j->joined;
+	list_append(&s->site->joints, &j->node);
+}
+
+void
+joint_pack_lost(struct scope *f, struct pool *pool)
+{
+	f->kind = SCOPE_TRANSACTION;
+	if (pool)
+		pool->removed = true;
+}
+
+void
+joints_resume(struct site *site)
+{
+	struct list_node *n, *after;
+
+	joints_hold(site, false);
+	LIST_EACH_SAFE (n, after, &site->joints) {
+		struct joint *j = LIST_OBJ(n, struct joint, node);
+
+		if (!j->broken)
+			go_on(j);
+	}
+}

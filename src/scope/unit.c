@@ -1,0 +1,1486 @@
+#include "scope/unit.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "scope/transaction.h"
+#include "scope/unitset.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+#include "wire/reader.h"
+#include "wire/sqlmodes.h"
+#include "wire/sqlset.h"
+#include "wire/sqltext.h"
+
+/* tries of a sequence of our own: a cancel that comes late, or a statement_timeout of the member,
+ * can hit many */
+#define TRIES_MAX 20
+
+#define ERROR_MAX (64u * 1024)                /* bytes of an error of the server that is kept */
+#define OUT_MAX   (2 * UNIT_TEXT_MAX + 65536) /* a text, and as many blanks ahead of it */
+
+/* What a statement is to a unit. */
+enum kind {
+	KIND_ORDINARY,
+	KIND_CONTROL, /* BEGIN, COMMIT, ROLLBACK */
+	KIND_OUTSIDE, /* what PostgreSQL refuses outside of a BEGIN */
+	KIND_SETS,    /* ordinary, but it sets parameters */
+	KIND_MODES,   /* SET TRANSACTION in a BEGIN */
+	KIND_DISCARD, /* DISCARD ALL */
+	KIND_REFUSED  /* what would end the scope's transaction, or outlive the unit */
+};
+
+/* A parameter that the unit has set for its transaction. What it was before is kept on the server,
+ * in a parameter of ours, so that a ROLLBACK TO of the member rolls that back, too. */
+struct unit_local {
+	struct list_node node;
+	unsigned number; /* of the parameter of ours */
+	char name[];
+};
+
+/* A prepared statement or portal that is more than an ordinary one. */
+struct unit_name {
+	struct list_node node;
+	char type; /* 'S' or 'P' */
+	char *name;
+	char *text;
+	bool done; /* of a portal: it has been executed */
+};
+
+const char *
+unit_state_name(enum unit_state s)
+{
+	static const char *const names[UNIT_NSTATES] = {
+	    [UNIT_REST] = "rest",         [UNIT_OWN] = "own",           [UNIT_QUERY] = "query",
+	    [UNIT_EXCHANGE] = "exchange", [UNIT_DRAINING] = "draining", [UNIT_SYNCING] = "syncing",
+	};
+
+	return names[s];
+}
+
+void
+unit_init(struct unit *u, uint64_t random)
+{
+	*u = (struct unit){.status = 'T'};
+	snprintf(u->name, sizeof u->name, "pgwith_unit_%016llx", (unsigned long long)random);
+	list_init(&u->names);
+	list_init(&u->locals);
+	buf_init(&u->error, ERROR_MAX);
+	buf_init(&u->capture, ERROR_MAX);
+	buf_init(&u->out, OUT_MAX);
+	buf_init(&u->reply, 4 * ERROR_MAX);
+}
+
+static void
+free_name(struct unit *u, struct unit_name *n)
+{
+	list_remove(&u->names, &n->node);
+	free(n->name);
+	free(n->text);
+	free(n);
+}
+
+static void
+end_text(struct unit *u)
+{
+	free(u->text);
+	u->text = NULL;
+}
+
+static void
+forget_locals(struct unit *u)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&u->locals)) != NULL) {
+		list_remove(&u->locals, n);
+		free(LIST_OBJ(n, struct unit_local, node));
+	}
+}
+
+void
+unit_clear(struct unit *u)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&u->names)) != NULL)
+		free_name(u, LIST_OBJ(n, struct unit_name, node));
+	end_text(u);
+	forget_locals(u);
+	grammar_free(u->control);
+	u->control = NULL;
+	free(u->modes);
+	u->modes = NULL;
+	buf_clear(&u->capture);
+	buf_clear(&u->error);
+	buf_clear(&u->out);
+	buf_clear(&u->reply);
+}
+
+/* ---- statements of our own ---- */
+
+/* Adds one, by a name that no member knows. */
+static void
+add_own(struct unit *u, const char *sql)
+{
+	/* One that failed has left them. */
+	msg_close(&u->out, 'P', u->name);
+	msg_close(&u->out, 'S', u->name);
+	msg_parse(&u->out, u->name, sql, NULL, 0);
+	msg_bind(&u->out, u->name, u->name, NULL, 0);
+	msg_execute(&u->out, u->name);
+	msg_close(&u->out, 'S', u->name);
+	msg_close(&u->out, 'P', u->name);
+}
+
+static void
+add_own_with(struct unit *u, const char *before, const char *behind)
+{
+	char sql[128];
+
+	snprintf(sql, sizeof sql, "%s%s%s", before, u->name, behind);
+	add_own(u, sql);
+}
+
+/* ---- parameters ---- */
+
+static void
+add_literal(struct buf *sql, const char *text)
+{
+	buf_add_fmt(sql, " E'");
+	for (; *text; text++) {
+		if (*text == '\'' || *text == '\\')
+			buf_add_u8(sql, (uint8_t)*text);
+		buf_add_u8(sql, (uint8_t)*text);
+	}
+	buf_add_u8(sql, '\'');
+}
+
+static struct unit_local *
+find_local(const struct unit *u, const char *name)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &u->locals) {
+		struct unit_local *l = LIST_OBJ(n, struct unit_local, node);
+
+		if (strcasecmp(l->name, name) == 0)
+			return l;
+	}
+	return NULL;
+}
+
+static struct unit_local *
+add_local(struct unit *u, const char *name)
+{
+	size_t bytes = strlen(name) + 1;
+	struct unit_local *l = mem_calloc(1, sizeof *l + bytes);
+
+	memcpy(l->name, name, bytes);
+	l->number = u->locals.count;
+	/* Others can be set again only with the rights of these. */
+	if (strcasecmp(name, "session_authorization") == 0)
+		list_prepend(&u->locals, &l->node);
+	else
+		list_append(&u->locals, &l->node);
+	return l;
+}
+
+/* Forgets the value that the parameter had before the unit has set it: what it has now stays. */
+static void
+add_forget(const struct unit *u, const struct unit_local *l, struct buf *sql)
+{
+	buf_add_fmt(sql, "SELECT pg_catalog.set_config('%s.v%u', '', true);", u->name, l->number);
+}
+
+/* Keeps the value that the parameter has now, unless that was set for the transaction, too. */
+static void
+add_keep(const struct unit *u, const struct unit_local *l, struct buf *sql)
+{
+	buf_add_fmt(sql,
+		    "SELECT pg_catalog.set_config('%s.v%u', CASE WHEN "
+		    "coalesce(pg_catalog.current_setting('%s.v%u', true), '') = '' THEN "
+		    "'v' || coalesce(pg_catalog.current_setting(",
+		    u->name, l->number, u->name, l->number);
+	add_literal(sql, l->name);
+	buf_add_fmt(sql, ", true), '') ELSE pg_catalog.current_setting('%s.v%u', true) END, true);",
+		    u->name, l->number);
+}
+
+/* Gives the parameter its value from before. */
+static void
+add_restore(const struct unit *u, const struct unit_local *l, struct buf *sql)
+{
+	buf_add_fmt(sql,
+		    "SELECT CASE WHEN coalesce(pg_catalog.current_setting('%s.v%u', true), '') "
+		    "<> '' THEN pg_catalog.set_config(",
+		    u->name, l->number);
+	add_literal(sql, l->name);
+	buf_add_fmt(
+	    sql, ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), true) END;",
+	    u->name, l->number);
+}
+
+static void
+capture_one(void *arg, const char *name, bool local)
+{
+	struct unit *u = arg;
+	struct unit_local *l = name ? find_local(u, name) : NULL;
+	struct list_node *n;
+
+	if (name == NULL) {
+		LIST_EACH (n, &u->locals)
+			add_forget(u, LIST_OBJ(n, struct unit_local, node), &u->capture);
+	} else if (local) {
+		/* PostgreSQL itself ends these with the savepoint. */
+		if (strncasecmp(name, "transaction_", 12) == 0)
+			return;
+		if (strcasecmp(name, "session_authorization") == 0)
+			capture_one(u, "role", true);
+		add_keep(u, l ? l : add_local(u, name), &u->capture);
+	} else if (l) {
+		add_forget(u, l, &u->capture);
+	}
+}
+
+/* The statement is about to be executed: what has to be done ahead of it goes to u->capture.
+ * Returns true if there is anything. */
+static bool
+capture(struct unit *u, const struct sqltext_stmt *stmt)
+{
+	buf_reset(&u->capture);
+	if (u->status == 'E')
+		return false;
+	unitset_each(stmt, u->flags, capture_one, u);
+	if (u->capture.len == 0)
+		return false;
+	buf_add_u8(&u->capture, 0);
+	return true;
+}
+
+/* Sends statements of ours, each with a semicolon behind it. */
+static void
+add_each(struct unit *u, const char *sql)
+{
+	while (*sql) {
+		const char *end = strstr(sql, ";SELECT ");
+		size_t bytes = end ? (size_t)(end - sql) : strlen(sql) - 1;
+		char *one = mem_strndup(sql, bytes);
+
+		add_own(u, one);
+		free(one);
+		sql += bytes + 1;
+	}
+}
+
+static void
+add_restores(struct unit *u)
+{
+	struct list_node *n;
+	struct buf sql;
+
+	if (u->locals.count == 0)
+		return;
+	buf_init(&sql, OUT_MAX);
+	LIST_EACH (n, &u->locals)
+		add_restore(u, LIST_OBJ(n, struct unit_local, node), &sql);
+	LIST_EACH (n, &u->locals)
+		add_forget(u, LIST_OBJ(n, struct unit_local, node), &sql);
+	buf_add_u8(&sql, 0);
+	add_each(u, (const char *)buf_data(&sql));
+	buf_clear(&sql);
+}
+
+/* ---- sequences ---- */
+
+/* Do the modes say READ ONLY? */
+static bool
+only_reads(const struct unit *u)
+{
+	struct sqlmodes modes = {.begins = true};
+	struct sqltext at;
+
+	sqltext_init(&at, u->modes, strlen(u->modes), u->flags);
+	return sqlmodes_read_list(&at, &modes) && modes.access == SQLMODES_READ_ONLY;
+}
+
+static void
+begin_own(struct unit *u, enum unit_own what)
+{
+	char *sql;
+
+	if (u->own != what)
+		u->tries = 0;
+	u->tries++;
+	u->own = what;
+	u->state = UNIT_OWN;
+	u->drained = false;
+	switch (what) {
+	case UNIT_OWN_RESTART:
+		add_own(u, "SET SESSION AUTHORIZATION DEFAULT");
+		add_own(u, "RESET ALL");
+		add_own(u, "DEALLOCATE ALL");
+		break;
+	case UNIT_OWN_START:
+		add_own(u, "DEALLOCATE ALL");
+		break;
+	case UNIT_OWN_OPEN:
+		add_own_with(u, "SAVEPOINT ", "");
+		break;
+	case UNIT_OWN_COMMIT:
+		/* The checks of deferred constraints are done and undone again: so the constraints
+		 * stay deferred, and are checked once more at the end of the scope. */
+		add_own_with(u, "SAVEPOINT ", "_check");
+		add_own(u, "SET CONSTRAINTS ALL IMMEDIATE");
+		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_check");
+		add_own_with(u, "RELEASE SAVEPOINT ", "_check");
+		add_own(u, "CLOSE ALL");
+		add_restores(u);
+		add_own_with(u, "RELEASE SAVEPOINT ", "");
+		break;
+	case UNIT_OWN_UNDO:
+		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "");
+		add_own_with(u, "RELEASE SAVEPOINT ", "");
+		break;
+	case UNIT_OWN_MODES:
+		/* Are these the modes of the scope's transaction? */
+		add_own_with(u, "SAVEPOINT ", "_modes");
+		sql = mem_printf("SET TRANSACTION %s", u->modes);
+		add_own(u, sql);
+		free(sql);
+		add_own_with(u, "RELEASE SAVEPOINT ", "_modes");
+		/* The end of a savepoint ends its READ ONLY, so this comes outside of that one. */
+		if (only_reads(u))
+			add_own(u, "SET TRANSACTION READ ONLY");
+		break;
+	case UNIT_OWN_UNMODES:
+		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_modes");
+		add_own_with(u, "RELEASE SAVEPOINT ", "_modes");
+		if (only_reads(u))
+			add_own(u, "SET TRANSACTION READ ONLY");
+		break;
+	case UNIT_OWN_DISCARD:
+		/* DISCARD ALL, but for what belongs to the scope: temporary tables and advisory
+		 * locks. It cannot run in a transaction itself. */
+		add_own(u, "SET SESSION AUTHORIZATION DEFAULT");
+		add_own(u, "RESET ALL");
+		add_own(u, "DEALLOCATE ALL");
+		add_own(u, "DISCARD PLANS");
+		add_own(u, "DISCARD SEQUENCES");
+		break;
+	case UNIT_OWN_TIDY:
+		add_own_with(u, "SAVEPOINT ", "");
+		add_own(u, "DISCARD TEMP");
+		add_own(u, "SELECT pg_catalog.pg_advisory_unlock_all()");
+		add_own_with(u, "RELEASE SAVEPOINT ", "");
+		break;
+	case UNIT_OWN_CAPTURE:
+		add_each(u, (const char *)buf_data(&u->capture));
+		break;
+	case UNIT_OWN_FAIL:
+		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_none");
+		break;
+	case UNIT_OWN_NONE:
+		break;
+	}
+	msg_sync(&u->out);
+	u->error_of = false;
+}
+
+void
+unit_start(struct unit *u, bool again)
+{
+	begin_own(u, again ? UNIT_OWN_RESTART : UNIT_OWN_START);
+}
+
+void
+unit_tidy(struct unit *u)
+{
+	begin_own(u, UNIT_OWN_TIDY);
+}
+
+/* The server is at rest, and the member is gone. */
+static void
+abandon_next(struct unit *u)
+{
+	u->block = u->exchange = u->drained = u->failed = false;
+	if (u->open) {
+		begin_own(u, UNIT_OWN_UNDO);
+		return;
+	}
+	u->state = UNIT_REST;
+	u->abandoned = false;
+}
+
+void
+unit_abandon(struct unit *u)
+{
+	struct list_node *n;
+
+	end_text(u);
+	grammar_free(u->control);
+	u->control = NULL;
+	u->setting = u->discarding = u->ready = u->captured = u->refused = false;
+	while ((n = list_first(&u->names)) != NULL)
+		free_name(u, LIST_OBJ(n, struct unit_name, node));
+	u->abandoned = true;
+	if (u->copying)
+		msg_copy_fail(&u->out, "the member is gone");
+	if (u->state == UNIT_EXCHANGE && !u->drained) {
+		msg_sync(&u->out);
+		u->state = UNIT_SYNCING;
+	} else if (u->state == UNIT_REST || u->state == UNIT_EXCHANGE) {
+		abandon_next(u);
+	}
+}
+
+/* ---- what the member is told ---- */
+
+static void
+tell_error(struct unit *u, const char *sqlstate, const char *message, const char *hint)
+{
+	msg_report(&u->reply, 'E', "ERROR", sqlstate, message, NULL, hint);
+	u->failed = true;
+}
+
+static void
+warn(struct unit *u, const char *sqlstate, const char *message)
+{
+	msg_report(&u->reply, 'N', "WARNING", sqlstate, message, NULL, NULL);
+}
+
+static void
+tell_ready(struct unit *u)
+{
+	msg_ready(&u->reply, u->block ? u->status : 'I');
+	u->failed = false;
+}
+
+/* The Query or exchange has been answered: ends its unit, unless that is the member's BEGIN, and
+ * tells the member. */
+static void
+end_request(struct unit *u)
+{
+	end_text(u);
+	if (u->abandoned) {
+		abandon_next(u);
+		return;
+	}
+	if (u->block || !u->open) {
+		u->state = UNIT_REST;
+		tell_ready(u);
+		return;
+	}
+	u->ready = true;
+	begin_own(u, u->failed || u->status != 'T' ? UNIT_OWN_UNDO : UNIT_OWN_COMMIT);
+}
+
+/* ---- BEGIN, COMMIT, ROLLBACK ---- */
+
+static void next_part(struct unit *);
+
+/* The control statement has ended, by success or by an error that the member was told. */
+static void
+end_control(struct unit *u)
+{
+	grammar_free(u->control);
+	u->control = NULL;
+	free(u->modes);
+	u->modes = NULL;
+	u->state = u->exchange ? UNIT_EXCHANGE : UNIT_REST;
+	u->drained = u->exchange;
+	if (u->text)
+		next_part(u);
+}
+
+static void
+fail_control(struct unit *u, const char *sqlstate, const char *message)
+{
+	tell_error(u, sqlstate, message, NULL);
+	end_control(u);
+}
+
+static void
+control_done(struct unit *u)
+{
+	msg_complete(&u->reply, u->replaced ? "ROLLBACK" : grammar_tag(u->control));
+	end_control(u);
+}
+
+static void
+go_on_with_begin(struct unit *u)
+{
+	if (!u->begun && u->block) {
+		if (u->status == 'E') {
+			fail_control(u, "25P02",
+				     "current transaction is aborted, commands ignored until end "
+				     "of transaction block");
+			return;
+		}
+		warn(u, "25001", "there is already a transaction in progress");
+		control_done(u);
+		return;
+	}
+	if (!u->open) {
+		begin_own(u, UNIT_OWN_OPEN);
+		return;
+	}
+	u->begun = u->block = true;
+	if (u->modes) {
+		begin_own(u, UNIT_OWN_MODES);
+		return;
+	}
+	control_done(u);
+}
+
+static void
+go_on_with_end(struct unit *u)
+{
+	const struct grammar *g = u->control;
+	bool commit = g->verb == GRAMMAR_COMMIT;
+
+	if (!u->ended) {
+		u->ended = true;
+		if (!u->block && g->chain) {
+			fail_control(u, "25P01",
+				     commit ? "COMMIT AND CHAIN can only be used in transaction "
+					      "blocks"
+					    : "ROLLBACK AND CHAIN can only be used in transaction "
+					      "blocks");
+			return;
+		}
+		if (!u->block)
+			warn(u, "25P01", "there is no transaction in progress");
+		u->replaced = commit && u->status == 'E';
+		if (u->open) {
+			begin_own(u, commit && !u->replaced ? UNIT_OWN_COMMIT : UNIT_OWN_UNDO);
+			return;
+		}
+	}
+	if (u->refused) {
+		u->refused = u->block = false;
+		u->failed = true;
+		end_control(u);
+		return;
+	}
+	if (g->chain && !u->open) {
+		begin_own(u, UNIT_OWN_OPEN);
+		return;
+	}
+	u->block = g->chain;
+	control_done(u);
+}
+
+static void
+go_on_with_control(struct unit *u)
+{
+	if (u->control->verb == GRAMMAR_BEGIN)
+		go_on_with_begin(u);
+	else
+		go_on_with_end(u);
+}
+
+static void
+begin_control(struct unit *u, struct grammar *g)
+{
+	u->control = g;
+	u->begun = u->ended = u->replaced = false;
+	u->modes = g->modes ? mem_strdup(g->modes) : NULL;
+	go_on_with_control(u);
+}
+
+static void
+tell_outside(struct unit *u, const char *text, size_t bytes)
+{
+	char message[96];
+
+	switch (sqltext_first(text, bytes)) {
+	case SQLWORD_SAVEPOINT:
+		text = "SAVEPOINT";
+		break;
+	case SQLWORD_RELEASE:
+		text = "RELEASE SAVEPOINT";
+		break;
+	case SQLWORD_ROLLBACK:
+		text = "ROLLBACK TO SAVEPOINT";
+		break;
+	case SQLWORD_DECLARE:
+		text = "DECLARE CURSOR";
+		break;
+	default:
+		text = "LOCK TABLE";
+	}
+	snprintf(message, sizeof message, "%s can only be used in transaction blocks", text);
+	tell_error(u, "25P01", message, NULL);
+}
+
+static char *
+read_modes(const struct unit *u, const char *text, size_t bytes)
+{
+	struct sqltext at;
+
+	sqltext_init(&at, text, bytes, u->flags);
+	sqltext_accept(&at, "set");
+	sqltext_accept(&at, "transaction");
+	return mem_strndup(at.at, (size_t)(text + bytes - at.at));
+}
+
+/* A statement is refused, as the member was told: its transaction fails, too. */
+static void
+statement_refused(struct unit *u)
+{
+	if (u->block && u->status != 'E') {
+		begin_own(u, UNIT_OWN_FAIL);
+		return;
+	}
+	u->state = u->exchange ? UNIT_EXCHANGE : UNIT_REST;
+	u->drained = u->exchange;
+	if (u->text)
+		next_part(u);
+}
+
+/* Does one statement that is not ordinary. The server is at rest. */
+static void
+do_special(struct unit *u, enum kind kind, const char *text, size_t bytes)
+{
+	struct grammar *g = NULL;
+
+	switch (kind) {
+	case KIND_CONTROL:
+		g = transaction_parse(text, bytes, u->flags);
+		if (g) {
+			begin_control(u, g);
+			return;
+		}
+		break;
+	case KIND_OUTSIDE:
+		tell_outside(u, text, bytes);
+		statement_refused(u);
+		return;
+	case KIND_MODES:
+		u->modes = read_modes(u, text, bytes);
+		u->setting = true;
+		begin_own(u, UNIT_OWN_MODES);
+		return;
+	case KIND_DISCARD:
+		if (!u->open)
+			begin_own(u, UNIT_OWN_OPEN);
+		else
+			begin_own(u, UNIT_OWN_DISCARD);
+		u->discarding = true;
+		return;
+	default:
+		break;
+	}
+	tell_error(u, "0A000",
+		   "this statement cannot be used in a joined scope, as it would end the "
+		   "transaction of the scope or outlive the unit",
+		   "the owner of the scope ends it, by LEAVE");
+	statement_refused(u);
+}
+
+/* ---- texts ---- */
+
+/* Is it DECLARE ... WITH HOLD? */
+static bool
+is_holdable(const struct unit *u, const struct sqltext_stmt *s)
+{
+	struct sqltext_token tok;
+	struct sqltext text;
+	bool with = false;
+
+	sqltext_init(&text, s->start, s->length, u->flags);
+	while (sqltext_token(&text, &tok) != SQLTEXT_END && !sqltext_is_word(&tok, "for")) {
+		if (with && tok.word == SQLWORD_HOLD)
+			return true;
+		with = tok.word == SQLWORD_WITH;
+	}
+	return false;
+}
+
+/* Is its first word LOCK, which SQLWORD_... lacks? */
+static bool
+is_lock(const struct sqltext_stmt *s)
+{
+	return s->first[0] == SQLWORD_OTHER && s->length > 4 &&
+	       strncasecmp(s->start, "lock", 4) == 0 && !isalnum((unsigned char)s->start[4]) &&
+	       s->start[4] != '_';
+}
+
+/* Is it a SET TRANSACTION whose modes are understood? */
+static bool
+sets_modes(const struct sqltext_stmt *s)
+{
+	struct sqlmodes modes = {0};
+
+	return s->first[0] == SQLWORD_SET && s->first[1] == SQLWORD_TRANSACTION &&
+	       sqlmodes_read(s->start, s->length, &modes);
+}
+
+/* `alone`: it is no part of a Query with other statements, which PostgreSQL would take for a
+ * transaction block in most respects. */
+static enum kind
+kind_of(const struct unit *u, const struct sqltext_stmt *s, bool alone)
+{
+	const enum sqltext_word *w = s->first;
+
+	switch (w[0]) {
+	case SQLWORD_SAVEPOINT:
+	case SQLWORD_RELEASE:
+		return u->block ? KIND_ORDINARY : KIND_OUTSIDE;
+	case SQLWORD_PREPARE:
+		return w[1] == SQLWORD_TRANSACTION ? KIND_REFUSED : KIND_ORDINARY;
+	case SQLWORD_LISTEN:
+		return KIND_REFUSED;
+	case SQLWORD_DISCARD:
+		return w[1] == SQLWORD_ALL && !u->block && alone ? KIND_DISCARD : KIND_ORDINARY;
+	case SQLWORD_DECLARE:
+		return is_holdable(u, s)    ? KIND_REFUSED
+		       : u->block || !alone ? KIND_ORDINARY
+					    : KIND_OUTSIDE;
+	case SQLWORD_COMMIT:
+		return w[1] == SQLWORD_PREPARED ? KIND_REFUSED : KIND_CONTROL;
+	case SQLWORD_ROLLBACK:
+		if (transaction_is(s))
+			return KIND_CONTROL;
+		if (w[1] == SQLWORD_PREPARED)
+			return KIND_REFUSED;
+		return u->block ? KIND_ORDINARY : KIND_OUTSIDE;
+	case SQLWORD_SET:
+		if (u->block && u->status == 'T' && sets_modes(s))
+			return KIND_MODES;
+		return unitset_each(s, u->flags, NULL, NULL) > 0 ? KIND_SETS : KIND_ORDINARY;
+	default:
+		if (transaction_is(s))
+			return KIND_CONTROL;
+		if (is_lock(s))
+			return u->block || !alone ? KIND_ORDINARY : KIND_OUTSIDE;
+		return unitset_each(s, u->flags, NULL, NULL) > 0 ? KIND_SETS : KIND_ORDINARY;
+	}
+}
+
+/* Could a statement be more than an ordinary one, in a block or outside of one? */
+static bool
+may_be_special(const struct unit *u, const struct sqltext_stmt *s)
+{
+	switch (s->first[0]) {
+	case SQLWORD_SAVEPOINT:
+	case SQLWORD_RELEASE:
+	case SQLWORD_COMMIT:
+	case SQLWORD_ROLLBACK:
+	case SQLWORD_LISTEN:
+	case SQLWORD_DECLARE:
+		return true;
+	case SQLWORD_PREPARE:
+		return s->first[1] == SQLWORD_TRANSACTION;
+	case SQLWORD_DISCARD:
+		return s->first[1] == SQLWORD_ALL;
+	case SQLWORD_SET:
+		return s->first[1] == SQLWORD_TRANSACTION ||
+		       unitset_each(s, u->flags, NULL, NULL) > 0;
+	default:
+		return transaction_is(s) || is_lock(s) || unitset_each(s, u->flags, NULL, NULL) > 0;
+	}
+}
+
+static bool
+has_special(const struct unit *u, const char *text, size_t bytes)
+{
+	struct sqltext at;
+	struct sqltext_stmt stmt;
+
+	sqltext_init(&at, text, bytes, u->flags);
+	while (sqltext_next(&at, &stmt))
+		if (may_be_special(u, &stmt))
+			return true;
+	return false;
+}
+
+/* Sends the ordinary statements from text_at up to `end` of the text, with blanks in place of what
+ * is before them, so that positions in errors are those of the member's text. */
+static void
+send_part(struct unit *u, size_t end)
+{
+	size_t at = msg_begin(&u->out, 'Q');
+	uint8_t *room = u->text_chars ? buf_room(&u->out, u->text_chars) : NULL;
+
+	if (room) {
+		memset(room, ' ', u->text_chars);
+		buf_grew(&u->out, u->text_chars);
+	}
+	buf_add(&u->out, u->text + u->text_at, end - u->text_at);
+	buf_add_u8(&u->out, 0);
+	msg_end(&u->out, at);
+	u->state = UNIT_QUERY;
+}
+
+static void
+part_taken(struct unit *u, size_t end)
+{
+	u->text_chars += sqltext_characters(u->text + u->text_at, end - u->text_at, u->flags);
+	u->text_at = end;
+}
+
+/* PostgreSQL warns of a SET LOCAL outside of a BEGIN. */
+static void
+warn_of_local(struct unit *u, const struct sqltext_stmt *stmt, bool alone)
+{
+	struct sqltext text;
+	struct sqltext_token tok;
+	struct sqlset set;
+
+	if (u->block || !alone || stmt->first[0] != SQLWORD_SET)
+		return;
+	sqltext_init(&text, stmt->start, stmt->length, u->flags);
+	sqltext_token(&text, &tok);
+	sqlset_read(&text, &tok, &set);
+	if (set.local)
+		warn(u, "25P01", "SET LOCAL can only be used in transaction blocks");
+}
+
+/* A text of several parts: does the next one. The server is at rest. */
+static void
+next_part(struct unit *u)
+{
+	struct sqltext at, before;
+	struct sqltext_stmt stmt;
+	enum kind kind;
+	const char *start;
+	size_t end;
+
+	if (u->failed) {
+		end_request(u);
+		return;
+	}
+	sqltext_init(&at, u->text + u->text_at, u->text_bytes - u->text_at, u->flags);
+	if (!sqltext_next(&at, &stmt)) {
+		end_request(u);
+		return;
+	}
+	kind = kind_of(u, &stmt, u->text_single);
+	start = stmt.start;
+	if (kind != KIND_ORDINARY && kind != KIND_SETS) {
+		size_t length = stmt.length;
+
+		end = (size_t)(at.at - u->text);
+		part_taken(u, end);
+		do_special(u, kind, start, length);
+		return;
+	}
+	if (!u->open) {
+		begin_own(u, UNIT_OWN_OPEN);
+		return;
+	}
+	if (kind == KIND_SETS && !u->captured && capture(u, &stmt)) {
+		begin_own(u, UNIT_OWN_CAPTURE);
+		return;
+	}
+	u->captured = false;
+	if (kind == KIND_SETS)
+		warn_of_local(u, &stmt, u->text_single);
+	for (before = at; sqltext_next(&at, &stmt); before = at)
+		if (may_be_special(u, &stmt))
+			break;
+	end = (size_t)(before.at - u->text);
+	send_part(u, end);
+	part_taken(u, end);
+}
+
+/* ---- names ---- */
+
+static struct unit_name *
+find_name(const struct unit *u, char type, const char *name)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &u->names) {
+		struct unit_name *x = LIST_OBJ(n, struct unit_name, node);
+
+		if (x->type == type && strcmp(x->name, name) == 0)
+			return x;
+	}
+	return NULL;
+}
+
+/* `text` is NULL: it is an ordinary one. */
+static void
+note_name(struct unit *u, char type, const char *name, const char *text)
+{
+	struct unit_name *x = find_name(u, type, name);
+
+	if (x)
+		free_name(u, x);
+	if (text == NULL)
+		return;
+	x = mem_calloc(1, sizeof *x);
+	x->type = type;
+	x->name = mem_strdup(name);
+	x->text = mem_strdup(text);
+	list_append(&u->names, &x->node);
+}
+
+/* The unit has ended, and its portals with it. */
+static void
+forget_portals(struct unit *u)
+{
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, &u->names)
+		if (LIST_OBJ(n, struct unit_name, node)->type == 'P')
+			free_name(u, LIST_OBJ(n, struct unit_name, node));
+}
+
+static void
+note_message(struct unit *u, char type, const uint8_t *body, size_t bytes)
+{
+	struct unit_name *x;
+	const char *name, *text;
+	struct reader r;
+	char what;
+
+	reader_init(&r, body, bytes);
+	switch (type) {
+	case 'P':
+		name = reader_str(&r);
+		text = reader_str(&r);
+		if (!r.failed)
+			note_name(u, 'S', name, has_special(u, text, strlen(text)) ? text : NULL);
+		return;
+	case 'B':
+		name = reader_str(&r);
+		text = reader_str(&r);
+		if (r.failed)
+			return;
+		x = find_name(u, 'S', text);
+		note_name(u, 'P', name, x ? x->text : NULL);
+		return;
+	case 'C':
+		what = (char)reader_u8(&r);
+		name = reader_str(&r);
+		if (!r.failed)
+			note_name(u, what, name, NULL);
+		return;
+	default:
+		return;
+	}
+}
+
+/* The kind of the statement that an Execute executes, and its text. */
+static enum kind
+kind_of_execute(const struct unit *u, const uint8_t *body, size_t bytes, struct unit_name **portal,
+		struct sqltext_stmt *stmt)
+{
+	struct unit_name *x;
+	struct sqltext at;
+	struct reader r;
+	const char *name;
+
+	reader_init(&r, body, bytes);
+	name = reader_str(&r);
+	x = r.failed ? NULL : find_name(u, 'P', name);
+	if (x == NULL)
+		return KIND_ORDINARY;
+	*portal = x;
+	sqltext_init(&at, x->text, strlen(x->text), u->flags);
+	return sqltext_next(&at, stmt) ? kind_of(u, stmt, true) : KIND_ORDINARY;
+}
+
+/* ---- messages of the member ---- */
+
+bool
+unit_takes_header(char type)
+{
+	return type == 'd' || type == 'c' || type == 'f' || type == 'S' || type == 'H' ||
+	       type == 'X' || type == 'D' || type == 'F';
+}
+
+static bool
+is_single(const struct unit *u, const char *text, size_t bytes)
+{
+	struct sqltext at;
+	struct sqltext_stmt stmt;
+
+	sqltext_init(&at, text, bytes, u->flags);
+	return sqltext_next(&at, &stmt) && !sqltext_next(&at, &stmt);
+}
+
+static enum unit_verdict
+member_query(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	bool terminated = bytes > 0 && body[bytes - 1] == 0 && memchr(body, 0, bytes - 1) == NULL;
+
+	if (u->state == UNIT_EXCHANGE) {
+		/* A Query in the middle of an exchange, without its Sync. */
+		if (u->failed)
+			return UNIT_DROP;
+		if (!u->drained) {
+			msg_sync(&u->out);
+			u->state = UNIT_DRAINING;
+			return UNIT_HOLD;
+		}
+		u->exchange = u->drained = false;
+		u->state = UNIT_REST;
+	}
+	if (terminated && has_special(u, (const char *)body, bytes - 1)) {
+		u->text = mem_strndup((const char *)body, bytes - 1);
+		u->text_bytes = bytes - 1;
+		u->text_at = u->text_chars = 0;
+		u->text_single = is_single(u, u->text, u->text_bytes);
+		u->failed = u->captured = false;
+		/* A simple Query ends the unnamed statement. */
+		note_name(u, 'S', "", NULL);
+		next_part(u);
+		return UNIT_DROP;
+	}
+	if (!u->open) {
+		begin_own(u, UNIT_OWN_OPEN);
+		return UNIT_HOLD;
+	}
+	note_name(u, 'S', "", NULL);
+	u->failed = false;
+	u->state = UNIT_QUERY;
+	return UNIT_PASS;
+}
+
+/* Executes the portal, whose statement the server does not get. */
+static void
+execute_special(struct unit *u, enum kind kind, struct unit_name *portal)
+{
+	char message[128];
+	char *text;
+
+	if (portal->done) {
+		snprintf(message, sizeof message, "portal \"%.64s\" cannot be run", portal->name);
+		tell_error(u, "55000", message, NULL);
+		statement_refused(u);
+		return;
+	}
+	portal->done = true;
+	/* The portal may end with the unit. */
+	text = mem_strdup(portal->text);
+	do_special(u, kind, text, strlen(text));
+	free(text);
+}
+
+static enum unit_verdict
+member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
+{
+	struct unit_name *portal = NULL;
+	struct sqltext_stmt stmt;
+	enum kind kind = KIND_ORDINARY;
+
+	if (u->state == UNIT_EXCHANGE && u->failed)
+		return UNIT_DROP;
+	if (type == 'E')
+		kind = kind_of_execute(u, body, bytes, &portal, &stmt);
+	if (kind == KIND_SETS && (u->captured || u->status == 'E' || portal->done)) {
+		u->captured = false;
+		portal->done = true;
+		kind = KIND_ORDINARY;
+	}
+	if (kind != KIND_ORDINARY) {
+		if (!u->drained) {
+			msg_sync(&u->out);
+			u->state = UNIT_DRAINING;
+			u->exchange = true;
+			return UNIT_HOLD;
+		}
+		if (kind == KIND_SETS && u->open) {
+			warn_of_local(u, &stmt, true);
+			if (capture(u, &stmt)) {
+				begin_own(u, UNIT_OWN_CAPTURE);
+				return UNIT_HOLD;
+			}
+			portal->done = true;
+		} else if (kind != KIND_SETS) {
+			execute_special(u, kind, portal);
+			return UNIT_DROP;
+		}
+	}
+	if (!u->open) {
+		begin_own(u, UNIT_OWN_OPEN);
+		return UNIT_HOLD;
+	}
+	if (!u->exchange)
+		u->failed = false;
+	u->exchange = true;
+	u->drained = false;
+	u->state = UNIT_EXCHANGE;
+	note_message(u, type, body, bytes);
+	return UNIT_PASS;
+}
+
+enum unit_verdict
+unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
+{
+	/* The data of a COPY. Behind a COPY that has failed, PostgreSQL ignores them, too. */
+	if (type == 'd' || type == 'c' || type == 'f')
+		return u->state == UNIT_QUERY || u->state == UNIT_EXCHANGE ? UNIT_PASS
+		       : u->state == UNIT_REST                             ? UNIT_DROP
+									   : UNIT_HOLD;
+	if (u->state == UNIT_QUERY && (type == 'H' || type == 'S') && u->copying)
+		return UNIT_PASS; /* a COPY IN ignores them */
+	if (u->state != UNIT_REST && u->state != UNIT_EXCHANGE)
+		return UNIT_HOLD;
+	switch (type) {
+	case 'Q':
+		return member_query(u, body, bytes);
+	case 'F':
+		if (u->exchange)
+			return member_query(u, (const uint8_t *)"", 0);
+		if (!u->open) {
+			begin_own(u, UNIT_OWN_OPEN);
+			return UNIT_HOLD;
+		}
+		u->failed = false;
+		u->state = UNIT_QUERY;
+		return UNIT_PASS;
+	case 'S':
+		if (u->state == UNIT_EXCHANGE && !u->drained) {
+			u->state = UNIT_SYNCING;
+			return UNIT_PASS;
+		}
+		u->exchange = u->drained = false;
+		end_request(u);
+		return UNIT_DROP;
+	case 'H':
+		return u->state == UNIT_EXCHANGE && !u->failed ? UNIT_PASS : UNIT_DROP;
+	case 'X':
+		return UNIT_DROP;
+	default:
+		return member_extended(u, type, body, bytes);
+	}
+}
+
+/* ---- messages of the server ---- */
+
+bool
+unit_reads_body(char type)
+{
+	return type == 'E' || type == 'Z';
+}
+
+static bool
+was_cancelled(const struct unit *u)
+{
+	const char *sqlstate =
+	    u->error_of ? msg_report_field(buf_data(&u->error), u->error.len, 'C') : NULL;
+
+	return sqlstate && strcmp(sqlstate, "57014") == 0;
+}
+
+/* The commit of a unit was refused: keeps the error for the member. */
+static void
+keep_refusal(struct unit *u)
+{
+	size_t at = msg_begin(&u->reply, 'E');
+
+	buf_add(&u->reply, buf_data(&u->error), u->error.len);
+	msg_end(&u->reply, at);
+}
+
+/* What the sequence was for goes on. */
+static void
+go_on(struct unit *u)
+{
+	u->state = u->exchange ? UNIT_EXCHANGE : UNIT_REST;
+	u->drained = u->exchange;
+	if (u->abandoned) {
+		abandon_next(u);
+		return;
+	}
+	if (u->setting) {
+		u->setting = false;
+		msg_complete(&u->reply, "SET");
+		if (u->text)
+			next_part(u);
+	} else if (u->discarding) {
+		u->discarding = false;
+		if (!u->failed)
+			msg_complete(&u->reply, "DISCARD ALL");
+		if (u->text)
+			next_part(u);
+	} else if (u->control) {
+		go_on_with_control(u);
+	} else if (u->ready) {
+		u->ready = false;
+		u->refused = false;
+		tell_ready(u);
+	} else if (u->text) {
+		next_part(u);
+	}
+}
+
+static void
+own_ended(struct unit *u)
+{
+	enum unit_own was = u->own;
+	bool good = !u->error_of && u->status == 'T';
+
+	switch (was) {
+	case UNIT_OWN_START:
+	case UNIT_OWN_RESTART:
+	case UNIT_OWN_OPEN:
+		if (!good) {
+			u->broken = was == UNIT_OWN_OPEN ? "a savepoint could not be made in it"
+							 : "its transaction has failed";
+			return;
+		}
+		u->open |= was == UNIT_OWN_OPEN;
+		break;
+	case UNIT_OWN_COMMIT:
+		if (!good) {
+			keep_refusal(u);
+			u->refused = u->failed = true;
+			begin_own(u, UNIT_OWN_UNDO);
+			return;
+		}
+		u->open = false;
+		break;
+	case UNIT_OWN_UNDO:
+		if (!good && u->tries < TRIES_MAX && (was_cancelled(u) || !u->error_of)) {
+			begin_own(u, UNIT_OWN_UNDO);
+			return;
+		}
+		if (!good) {
+			u->broken = "a savepoint could not be rolled back in it";
+			return;
+		}
+		u->open = false;
+		break;
+	case UNIT_OWN_MODES:
+		if (!good) {
+			const char *why = msg_report_field(buf_data(&u->error), u->error.len, 'M');
+
+			msg_report(&u->reply, 'N', "NOTICE", "0A000",
+				   "the modes of this transaction are not those of the joined scope, "
+				   "whose transaction goes on with its own",
+				   why, NULL);
+			begin_own(u, UNIT_OWN_UNMODES);
+			return;
+		}
+		free(u->modes);
+		u->modes = NULL;
+		break;
+	case UNIT_OWN_UNMODES:
+		free(u->modes);
+		u->modes = NULL;
+		if (!good) {
+			u->broken = "a savepoint could not be rolled back in it";
+			return;
+		}
+		break;
+	case UNIT_OWN_DISCARD:
+		if (!good) {
+			keep_refusal(u);
+			u->failed = true;
+		}
+		break;
+	case UNIT_OWN_CAPTURE:
+		u->captured = good;
+		if (!good) {
+			keep_refusal(u);
+			u->failed = true;
+		}
+		break;
+	case UNIT_OWN_TIDY:
+		if (!good) {
+			u->broken = "temporary tables could not be dropped in it";
+			return;
+		}
+		break;
+	case UNIT_OWN_FAIL:
+	case UNIT_OWN_NONE:
+		break;
+	}
+	if (was == UNIT_OWN_COMMIT || was == UNIT_OWN_UNDO) {
+		forget_locals(u);
+		forget_portals(u);
+	}
+	u->own = UNIT_OWN_NONE;
+	u->tries = 0;
+	/* DISCARD ALL had to open its unit first. */
+	if (u->discarding && was == UNIT_OWN_OPEN) {
+		begin_own(u, UNIT_OWN_DISCARD);
+		return;
+	}
+	go_on(u);
+}
+
+static enum unit_verdict
+server_ready(struct unit *u, char status)
+{
+	u->status = status;
+	if (status == 'I') {
+		u->broken = "its transaction has ended";
+		return UNIT_DROP;
+	}
+	switch (u->state) {
+	case UNIT_OWN:
+		own_ended(u);
+		return UNIT_DROP;
+	case UNIT_DRAINING:
+		u->state = UNIT_EXCHANGE;
+		u->drained = true;
+		if (u->abandoned)
+			abandon_next(u);
+		return UNIT_DROP;
+	case UNIT_SYNCING:
+		u->exchange = u->drained = false;
+		end_request(u);
+		return UNIT_DROP;
+	case UNIT_QUERY:
+		u->copying = false;
+		if (u->text)
+			next_part(u);
+		else
+			end_request(u);
+		return UNIT_DROP;
+	default:
+		return UNIT_DROP;
+	}
+}
+
+enum unit_verdict
+unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
+{
+	switch (type) {
+	case 'Z':
+		return server_ready(u, bytes > 0 ? (char)body[0] : 'I');
+	case 'S':
+		return UNIT_PASS;
+	case 'N':
+		/* Triggers of deferred constraints may have something to say. */
+		return u->state != UNIT_OWN || u->own == UNIT_OWN_COMMIT ? UNIT_PASS : UNIT_DROP;
+	case 'A':
+		return UNIT_DROP;
+	case 'E':
+		if (u->state != UNIT_OWN) {
+			u->failed = true;
+			u->copying = false;
+			return UNIT_PASS;
+		}
+		if (!u->error_of) {
+			u->error_of = true;
+			buf_reset(&u->error);
+			buf_add(&u->error, body, bytes);
+		}
+		return UNIT_DROP;
+	case 'G':
+		u->copying = u->state != UNIT_OWN;
+		if (u->abandoned)
+			msg_copy_fail(&u->out, "the member is gone");
+		break;
+	case 'C':
+		u->copying = false;
+		break;
+	default:
+		break;
+	}
+	return u->state == UNIT_OWN ? UNIT_DROP : UNIT_PASS;
+}
+
+/* ---- handover ---- */
+
+bool
+unit_can_move(const struct unit *u)
+{
+	return u->state != UNIT_OWN && u->control == NULL && !u->abandoned && !u->captured &&
+	       !u->setting && !u->discarding && !u->ready && u->out.len == 0 && u->reply.len == 0;
+}
+
+static void
+names_pack(struct pack *p, struct unit *u)
+{
+	uint32_t count = u->names.count;
+	struct list_node *n = u->names.head.next;
+
+	PACK(p, count);
+	for (uint32_t i = 0; i < count && !p->failed; i++) {
+		struct unit_name none = {0}, *x = &none;
+
+		if (!pack_reading(p)) {
+			x = LIST_OBJ(n, struct unit_name, node);
+			n = n->next;
+		}
+		PACK(p, x->type);
+		PACK(p, x->done);
+		pack_str(p, &x->name);
+		pack_str(p, &x->text);
+		if (!pack_reading(p))
+			continue;
+		if (x->name && x->text && !p->failed) {
+			struct unit_name *copy = mem_calloc(1, sizeof *copy);
+
+			*copy = none;
+			list_append(&u->names, &copy->node);
+		} else {
+			p->failed = true;
+			free(x->name);
+			free(x->text);
+		}
+	}
+}
+
+static void
+locals_pack(struct pack *p, struct unit *u)
+{
+	uint32_t count = u->locals.count;
+	struct list_node *n = u->locals.head.next;
+
+	PACK(p, count);
+	for (uint32_t i = 0; i < count && !p->failed; i++) {
+		struct unit_local *l = NULL;
+		unsigned number = 0;
+		char *name = NULL;
+
+		if (!pack_reading(p)) {
+			l = LIST_OBJ(n, struct unit_local, node);
+			n = n->next;
+			number = l->number;
+			name = l->name;
+		}
+		PACK(p, number);
+		pack_str(p, &name);
+		if (!pack_reading(p))
+			continue;
+		if (name && !p->failed) {
+			l = mem_calloc(1, sizeof *l + strlen(name) + 1);
+			strcpy(l->name, name);
+			l->number = number;
+			list_append(&u->locals, &l->node);
+		}
+		free(name);
+	}
+}
+
+void
+unit_pack(struct pack *p, struct unit *u)
+{
+	PACK(p, u->state);
+	PACK(p, u->open);
+	PACK(p, u->block);
+	PACK(p, u->failed);
+	PACK(p, u->exchange);
+	PACK(p, u->drained);
+	PACK(p, u->copying);
+	PACK(p, u->status);
+	PACK(p, u->name);
+	PACK(p, u->flags);
+	pack_str(p, &u->text);
+	PACK(p, u->text_bytes);
+	PACK(p, u->text_at);
+	PACK(p, u->text_chars);
+	PACK(p, u->text_single);
+	names_pack(p, u);
+	locals_pack(p, u);
+	if (!pack_reading(p))
+		return;
+	u->name[sizeof u->name - 1] = 0;
+	if (u->state >= UNIT_NSTATES ||
+	    (u->text && (u->text_bytes != strlen(u->text) || u->text_at > u->text_bytes)))
+		p->failed = true;
+}

@@ -1,0 +1,170 @@
+/* unit: what the members of a joined scope do, as savepoints of the scope's transaction. It stands
+ * between a member, to which it is a PostgreSQL server outside of a transaction, and the server,
+ * which has the scope's transaction open. Decides about one message at a time, and does no I/O:
+ * executor/joint.h brings the messages and sends what it says.
+ *
+ * A unit is what would be a transaction if the member were alone: one simple Query, one exchange of
+ * the extended protocol up to Sync, or all from BEGIN to COMMIT or ROLLBACK.
+ *
+ *	member                  server
+ *	statement               SAVEPOINT u, statement, RELEASE u
+ *	  that fails            SAVEPOINT u, statement, ROLLBACK TO u, RELEASE u
+ *	BEGIN                   SAVEPOINT u
+ *	COMMIT                  RELEASE u
+ *	COMMIT of a failed one  ROLLBACK TO u, RELEASE u
+ *	ROLLBACK                ROLLBACK TO u, RELEASE u
+ *
+ * Before a RELEASE, deferred constraints are checked (and are still deferred afterwards), and the
+ * unit's cursors are closed. The savepoint's name has a random number in it, so that no member can
+ * name it. A member's own savepoints nest inside of it, and PostgreSQL keeps these in order.
+ *
+ *	rest -> own -> rest            a sequence of our own statements is under way
+ *	rest -> query -> rest          a Query or FunctionCall of the member
+ *	rest -> exchange -> syncing -> rest
+ *	         exchange -> draining -> exchange     a COMMIT or the like stands in the exchange
+ *	query, syncing, exchange -> own               what ends or begins the unit */
+#ifndef PGWITH_SCOPE_UNIT_H
+#define PGWITH_SCOPE_UNIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/pack.h"
+#include "scope/grammar.h"
+
+#define UNIT_TEXT_MAX (16u * 1024 * 1024) /* bytes of a message with SQL text */
+
+enum unit_state {
+	UNIT_REST,     /* the server has answered everything */
+	UNIT_OWN,      /* statements of our own are under way, up to their ReadyForQuery */
+	UNIT_QUERY,    /* the member's Query or FunctionCall */
+	UNIT_EXCHANGE, /* messages of the extended protocol have been passed on */
+	UNIT_DRAINING, /* in an exchange, behind a Sync of our own */
+	UNIT_SYNCING,  /* behind the member's Sync */
+	UNIT_NSTATES
+};
+
+/* What a sequence of our own is for. */
+enum unit_own {
+	UNIT_OWN_NONE,
+	UNIT_OWN_START,   /* forgets statements that others have prepared */
+	UNIT_OWN_RESTART, /* and parameters */
+	UNIT_OWN_OPEN,
+	UNIT_OWN_COMMIT,
+	UNIT_OWN_UNDO,
+	UNIT_OWN_MODES,   /* SET TRANSACTION of the modes of a BEGIN */
+	UNIT_OWN_UNMODES, /* that was refused: rolls back to before it */
+	UNIT_OWN_DISCARD, /* what there can be of a DISCARD ALL */
+	UNIT_OWN_CAPTURE, /* keeps values of parameters ahead of a SET LOCAL */
+	UNIT_OWN_TIDY,    /* drops what members have left that are gone */
+	UNIT_OWN_FAIL,    /* makes the member's transaction fail */
+};
+
+enum unit_verdict {
+	UNIT_PASS, /* goes on as it is */
+	UNIT_DROP,
+	UNIT_HOLD /* is asked again when the server has answered */
+};
+
+struct unit {
+	enum unit_state state;
+	enum unit_own own;
+	bool open;      /* the savepoint is there */
+	bool block;     /* a BEGIN of the member is open */
+	bool abandoned; /* the member is gone: what it has begun is being rolled back */
+	bool failed;    /* an error has come in this Query or exchange */
+	bool exchange;  /* messages of an exchange have come, and its Sync has not */
+	bool drained;   /* in an exchange: all of it so far has been answered */
+	bool copying;   /* a COPY IN is open */
+	char status;    /* of the server's last ReadyForQuery */
+	unsigned tries; /* of the sequence: a late cancel may hit it */
+	char name[40];  /* of the savepoint */
+	unsigned flags; /* of sqltext_init(), for the member's texts */
+
+	bool error_of;    /* the sequence has failed: by `error` */
+	struct buf error; /* body of its first ErrorResponse */
+
+	/* What is done when the sequence has ended. */
+	struct grammar *control; /* a BEGIN, COMMIT or ROLLBACK, in the middle of it; or NULL */
+	bool begun;              /* BEGIN: the block is the one that it has begun */
+	bool ended;              /* COMMIT, ROLLBACK: the unit has been ended */
+	bool replaced;           /* the COMMIT became a ROLLBACK */
+	bool refused;            /* the commit of the unit has failed, as the member was told */
+	bool setting;            /* a SET TRANSACTION is being done, by `modes` */
+	bool discarding;         /* a DISCARD ALL is being done */
+	bool ready;              /* ReadyForQuery is due to the member */
+	char *modes;             /* BEGIN, SET TRANSACTION: modes that are still to be set; or NULL */
+
+	/* A Query with transaction control, which is done part by part; or NULL. */
+	char *text;
+	size_t text_bytes, text_at;
+	size_t text_chars; /* characters before text_at */
+	bool text_single;  /* it is one statement */
+
+	/* Parameters that the unit has set for its transaction: at its COMMIT they get the values
+	 * from before. */
+	struct list locals; /* struct unit_local */
+	struct buf capture; /* the statements of CAPTURE, with a NUL behind them */
+	bool captured;      /* they have been executed, and the statement that sets comes next */
+
+	struct list names;  /* struct unit_name: of statements and portals that are control */
+	struct buf out;     /* messages for the server, to be sent before what is passed */
+	struct buf reply;   /* messages for the member, likewise */
+	const char *broken; /* static: the scope cannot go on; NULL: it can */
+};
+
+/* `random`: a number that nobody can guess, for the savepoint's name. */
+void unit_init(struct unit *, uint64_t random);
+void unit_clear(struct unit *);
+
+/* Begins: the server is at rest, and the transaction is open. Statements that others have prepared
+ * are forgotten. `again`: so are all parameters, since it is not known what members have set. */
+void unit_start(struct unit *, bool again);
+
+/* The unit is idle: drops temporary tables and session-level advisory locks. */
+void unit_tidy(struct unit *);
+
+/* The member is gone, maybe in the middle of something: brings the unit to its end, by rolling it
+ * back. A half-sent message to the server has been completed by the caller. The unit is idle when
+ * that is done. */
+void unit_abandon(struct unit *);
+
+/* Does the header of a message of this type tell enough, so that its body need not be seen? */
+bool unit_takes_header(char type);
+
+/* A message of the member. `body` is NULL if the header tells enough. Look at out, reply and broken
+ * after each call. */
+enum unit_verdict unit_member(struct unit *, char type, const uint8_t *body, size_t bytes);
+
+/* Is the body of this message of the server needed? */
+bool unit_reads_body(char type);
+
+/* A message of the server. Never HOLD. */
+enum unit_verdict unit_server(struct unit *, char type, const uint8_t *body, size_t bytes);
+
+/* Is no unit open, and has the server answered everything? */
+static inline bool
+unit_is_idle(const struct unit *u)
+{
+	return u->state == UNIT_REST && !u->open && !u->block && u->text == NULL && !u->abandoned;
+}
+
+/* Could a cancel hit what the member has asked for? */
+static inline bool
+unit_is_busy(const struct unit *u)
+{
+	return u->state != UNIT_REST;
+}
+
+/* Can it be handed over now? If not, it can be after the next answers of the server. */
+bool unit_can_move(const struct unit *);
+/* For the handover. */
+void unit_pack(struct pack *, struct unit *);
+
+const char *unit_state_name(enum unit_state);
+
+#endif

@@ -1,0 +1,633 @@
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "scope/unit.h"
+#include "scope/unitset.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+
+static struct unit u;
+static char seen[4096];
+
+/* Writes what is in the buffer: the SQL texts of Parse and Query without the savepoint's number,
+ * letters of other messages, tags and SQLSTATEs. Close, Bind and Execute of our own statements are
+ * left out. */
+static void
+write_messages(struct buf *b, char *out)
+{
+	const uint8_t *at = buf_data(b), *end = at + b->len;
+	struct frame f;
+
+	while (at < end && frame_read(at, (size_t)(end - at), &f) == 0) {
+		const char *body = (const char *)at + FRAME_HEADER, *text = NULL;
+
+		if (f.type == 'P')
+			text = body + strlen(body) + 1;
+		else if (f.type == 'Q' || (f.type == 'C' && strchr("SP", body[0]) == NULL))
+			text = body;
+		else if (f.type == 'E' && f.body > 20)
+			text = msg_report_field((const uint8_t *)body, f.body, 'C');
+		else if (f.type == 'N')
+			text = msg_report_field((const uint8_t *)body, f.body, 'C');
+		if (text)
+			snprintf(out + strlen(out), 4096 - strlen(out), "%s%c%s", *out ? "; " : "",
+				 f.type, text);
+		else if (f.type == 'Z')
+			snprintf(out + strlen(out), 4096 - strlen(out), "%sZ%c", *out ? "; " : "",
+				 *body);
+		else if (f.type == 'S' || f.type == 'f')
+			snprintf(out + strlen(out), 4096 - strlen(out), "%s%c", *out ? "; " : "",
+				 f.type);
+		at += FRAME_HEADER + f.body;
+	}
+	buf_reset(b);
+}
+
+/* The savepoint is called u, as its name is too long to be read. */
+static void
+shorten(char *text)
+{
+	char *at;
+
+	while ((at = strstr(text, u.name)) != NULL)
+		memmove(at, at + strlen(u.name) - 1, strlen(at + strlen(u.name) - 1) + 1),
+		    at[0] = 'u';
+}
+
+static const char *
+to_server(void)
+{
+	seen[0] = 0;
+	write_messages(&u.out, seen);
+	shorten(seen);
+	return seen;
+}
+
+static const char *
+to_member(void)
+{
+	seen[0] = 0;
+	write_messages(&u.reply, seen);
+	return seen;
+}
+
+static enum unit_verdict
+member(char type, const void *body, size_t bytes)
+{
+	return unit_member(&u, type, body, bytes);
+}
+
+static enum unit_verdict
+query(const char *sql)
+{
+	return member('Q', sql, strlen(sql) + 1);
+}
+
+static enum unit_verdict
+server(char type, const void *body, size_t bytes)
+{
+	return unit_server(&u, type, body, bytes);
+}
+
+static void
+ready(const char *status)
+{
+	server('Z', status, 1);
+}
+
+static void
+error(const char *sqlstate)
+{
+	struct buf b;
+
+	buf_init(&b, 1024);
+	msg_report(&b, 'E', "ERROR", sqlstate, "it failed", NULL, NULL);
+	server('E', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER);
+	buf_clear(&b);
+}
+
+#define OPEN "PSAVEPOINT u; S"
+#define COMMIT                                                                                 \
+	"PSAVEPOINT u_check; PSET CONSTRAINTS ALL IMMEDIATE; PROLLBACK TO SAVEPOINT u_check; " \
+	"PRELEASE SAVEPOINT u_check; PCLOSE ALL; PRELEASE SAVEPOINT u; S"
+#define UNDO "PROLLBACK TO SAVEPOINT u; PRELEASE SAVEPOINT u; S"
+
+static void
+setup(void)
+{
+	unit_init(&u, 42);
+	unit_start(&u, false);
+	ck_assert_str_eq(to_server(), "PDEALLOCATE ALL; S");
+	ready("T");
+	ck_assert(unit_is_idle(&u));
+}
+
+static void
+teardown(void)
+{
+	unit_clear(&u);
+}
+
+/* A Query is in a savepoint of its own. */
+static void
+begin_query(const char *sql)
+{
+	ck_assert_int_eq(query(sql), UNIT_HOLD);
+	ck_assert_str_eq(to_server(), OPEN);
+	ready("T");
+	ck_assert_int_eq(query(sql), UNIT_PASS);
+	ck_assert_str_eq(to_server(), "");
+}
+
+START_TEST(a_statement_is_a_unit)
+{
+	begin_query("INSERT INTO t VALUES (1)");
+	ck_assert_int_eq(server('C', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(server('Z', "T", 1), UNIT_DROP);
+	ck_assert_str_eq(to_server(), COMMIT);
+	ck_assert_str_eq(to_member(), "");
+	/* The answers of our own statements are not the member's, but changes of parameters are. */
+	ck_assert_int_eq(server('C', NULL, 0), UNIT_DROP);
+	ck_assert_int_eq(server('S', NULL, 0), UNIT_PASS);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZI");
+	ck_assert(unit_is_idle(&u));
+}
+END_TEST
+
+START_TEST(an_error_undoes_it_alone)
+{
+	begin_query("INSERT INTO t VALUES (1)");
+	error("23505");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZI");
+	ck_assert(unit_is_idle(&u));
+}
+END_TEST
+
+/* BEGIN has been answered. */
+static void
+begin_block(void)
+{
+	ck_assert_int_eq(query("begin"), UNIT_DROP);
+	ck_assert_str_eq(to_server(), OPEN);
+	ready("T");
+	ck_assert_str_eq(to_member(), "CBEGIN; ZT");
+}
+
+START_TEST(a_block_is_a_unit)
+{
+	begin_block();
+	ck_assert_int_eq(query("SELECT 1"), UNIT_PASS);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZT");
+	/* The member's own savepoints are the server's business. */
+	ck_assert_int_eq(query("SAVEPOINT a"), UNIT_DROP);
+	ck_assert_str_eq(to_server(), "QSAVEPOINT a");
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZT");
+	ck_assert_int_eq(query("END"), UNIT_DROP);
+	ck_assert_str_eq(to_server(), COMMIT);
+	ready("T");
+	ck_assert_str_eq(to_member(), "CCOMMIT; ZI");
+	ck_assert(unit_is_idle(&u));
+}
+END_TEST
+
+START_TEST(a_failed_block)
+{
+	begin_block();
+	ck_assert_int_eq(query("SELECT 1/0"), UNIT_PASS);
+	error("22012");
+	ready("E");
+	ck_assert_str_eq(to_member(), "ZE");
+	ck_assert_int_eq(query("BEGIN"), UNIT_DROP);
+	ck_assert_str_eq(to_member(), "E25P02; ZE");
+	ck_assert_int_eq(query("COMMIT"), UNIT_DROP);
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert_str_eq(to_member(), "CROLLBACK; ZI");
+}
+END_TEST
+
+START_TEST(a_commit_that_is_refused)
+{
+	begin_block();
+	query("COMMIT");
+	ck_assert_str_eq(to_server(), COMMIT);
+	error("23503");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert_str_eq(to_member(), "E23503; ZI");
+	ck_assert(unit_is_idle(&u));
+}
+END_TEST
+
+START_TEST(and_chain)
+{
+	query("COMMIT AND CHAIN");
+	ck_assert_str_eq(to_member(), "E25P01; ZI");
+	begin_block();
+	query("ROLLBACK AND CHAIN");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert_str_eq(to_server(), OPEN);
+	ready("T");
+	ck_assert_str_eq(to_member(), "CROLLBACK; ZT");
+}
+END_TEST
+
+START_TEST(what_there_is_no_block_for)
+{
+	query("ROLLBACK");
+	ck_assert_str_eq(to_member(), "N25P01; CROLLBACK; ZI");
+	query("SAVEPOINT a");
+	ck_assert_str_eq(to_member(), "E25P01; ZI");
+	query("LOCK TABLE t");
+	ck_assert_str_eq(to_member(), "E25P01; ZI");
+	query("DECLARE c CURSOR FOR SELECT 1");
+	ck_assert_str_eq(to_member(), "E25P01; ZI");
+	begin_block();
+	query("BEGIN");
+	ck_assert_str_eq(to_member(), "N25001; CBEGIN; ZT");
+	ck_assert_str_eq(to_server(), "");
+}
+END_TEST
+
+START_TEST(what_would_end_the_scope)
+{
+	static const char *const texts[] = {"PREPARE TRANSACTION 'x'",
+					    "COMMIT PREPARED 'x'",
+					    "ROLLBACK PREPARED 'x'",
+					    "LISTEN x",
+					    "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+					    "/* */ prepare/**/transaction 'x'"};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		query(texts[i]);
+		ck_assert_str_eq(to_server(), "");
+		ck_assert_str_eq(to_member(), "E0A000; ZI");
+	}
+	begin_block();
+	query(texts[0]);
+	ck_assert_str_eq(to_server(), "PROLLBACK TO SAVEPOINT u_none; S");
+	error("3B001");
+	ready("E");
+	ck_assert_str_eq(to_member(), "E0A000; ZE");
+}
+END_TEST
+
+START_TEST(a_text_of_parts)
+{
+	query("SELECT 1; BEGIN; SELECT 'ä'; COMMIT; SELECT 2");
+	ck_assert_str_eq(to_server(), OPEN);
+	ready("T");
+	ck_assert_str_eq(to_server(), "QSELECT 1;");
+	ready("T");
+	/* The statement before BEGIN is a part of its transaction. */
+	ck_assert_str_eq(to_member(), "CBEGIN");
+	/* Blanks stand for what was before, a character each. */
+	ck_assert_str_eq(to_server(), "Q                 SELECT 'ä';");
+	ready("T");
+	ck_assert_str_eq(to_server(), COMMIT);
+	ready("T");
+	ck_assert_str_eq(to_member(), "CCOMMIT");
+	ck_assert_str_eq(to_server(), OPEN);
+	ready("T");
+	ck_assert_str_eq(to_server(), "Q                                     SELECT 2");
+	error("22012");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZI");
+}
+END_TEST
+
+static void
+parse(const char *name, const char *sql)
+{
+	struct buf b;
+
+	buf_init(&b, 1024);
+	msg_parse(&b, name, sql, NULL, 0);
+	ck_assert_int_eq(member('P', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER), UNIT_PASS);
+	buf_reset(&b);
+	msg_bind(&b, "", name, NULL, 0);
+	ck_assert_int_eq(member('B', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER), UNIT_PASS);
+	buf_clear(&b);
+}
+
+static enum unit_verdict
+execute(void)
+{
+	return member('E', "\0\0\0\0\0", 5);
+}
+
+START_TEST(an_exchange_is_a_unit)
+{
+	struct buf b;
+
+	buf_init(&b, 256);
+	msg_parse(&b, "", "SELECT 1", NULL, 0);
+	ck_assert_int_eq(member('P', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER), UNIT_HOLD);
+	buf_clear(&b);
+	ck_assert_str_eq(to_server(), OPEN);
+	ready("T");
+	parse("", "SELECT 1");
+	ck_assert_int_eq(execute(), UNIT_PASS);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(query("SELECT 2"), UNIT_HOLD);
+	ready("T");
+	ck_assert_str_eq(to_server(), COMMIT);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZI");
+}
+END_TEST
+
+START_TEST(control_in_an_exchange)
+{
+	begin_block();
+	parse("", "COMMIT");
+	/* What is before it has to be answered first. */
+	ck_assert_int_eq(execute(), UNIT_HOLD);
+	ck_assert_str_eq(to_server(), "S");
+	ck_assert_int_eq(server('1', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(server('Z', "T", 1), UNIT_DROP);
+	ck_assert_str_eq(to_member(), "");
+	ck_assert_int_eq(execute(), UNIT_DROP);
+	ck_assert_str_eq(to_server(), COMMIT);
+	ready("T");
+	ck_assert_str_eq(to_member(), "CCOMMIT");
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_DROP);
+	ck_assert_str_eq(to_member(), "ZI");
+	ck_assert(unit_is_idle(&u));
+}
+END_TEST
+
+START_TEST(behind_an_error_an_exchange_is_skipped)
+{
+	begin_block();
+	parse("", "SELECT nonsense");
+	error("42703");
+	ck_assert_int_eq(execute(), UNIT_DROP);
+	ck_assert_int_eq(member('H', NULL, 0), UNIT_DROP);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	ready("E");
+	ck_assert_str_eq(to_member(), "ZE");
+}
+END_TEST
+
+START_TEST(a_set_local_ends_with_the_unit)
+{
+	begin_block();
+	ck_assert_int_eq(query("SET LOCAL work_mem = '1MB'"), UNIT_DROP);
+	ck_assert_ptr_nonnull(strstr(to_server(), "current_setting( E'work_mem', true)"));
+	ready("T");
+	ck_assert_str_eq(to_server(), "QSET LOCAL work_mem = '1MB'");
+	ready("T");
+	query("COMMIT");
+	ck_assert_ptr_nonnull(strstr(to_server(), "set_config( E'work_mem', pg_catalog.substr("));
+	ready("T");
+	ck_assert_uint_eq(u.locals.count, 0);
+	/* A plain SET has nothing to be restored. */
+	query("SET work_mem = '1MB'");
+	ck_assert_str_eq(to_server(), OPEN);
+	ready("T");
+	ck_assert_str_eq(to_server(), "QSET work_mem = '1MB'");
+}
+END_TEST
+
+struct setting {
+	char names[256];
+};
+
+static void
+note_setting(void *arg, const char *name, bool local)
+{
+	struct setting *s = arg;
+
+	snprintf(s->names + strlen(s->names), sizeof s->names - strlen(s->names), "%s%s ",
+		 name ? name : "ALL", local ? "+" : "-");
+}
+
+START_TEST(which_parameters_are_set)
+{
+	static const struct {
+		const char *text, *names;
+	} cases[] = {
+	    {"SET LOCAL a.b = 1", "a.b+ "},
+	    {"SET x TO 1", "x- "},
+	    {"RESET x", "x- "},
+	    {"RESET ALL", "ALL- "},
+	    {"SET LOCAL ROLE x", "role+ "},
+	    {"SET TRANSACTION READ ONLY", ""},
+	    {"SELECT set_config('a', $1, true)", "a+ "},
+	    {"SELECT pg_catalog.set_config('a.b', f(1, true), false), set_config('c', 'd', TRUE)",
+	     "a.b- c+ "},
+	    {"SELECT set_config($1, $2, true)", ""},
+	    {"SELECT set_config('it''s', 'x', 1 = 2)", "it's- "},
+	    {"SELECT 'set_config(''a'', ''b'', true)'", ""},
+	    {"SELECT 1", ""},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct setting s = {""};
+		struct sqltext_stmt stmt;
+		struct sqltext at;
+
+		sqltext_init(&at, cases[i].text, strlen(cases[i].text), 0);
+		ck_assert(sqltext_next(&at, &stmt));
+		unitset_each(&stmt, 0, note_setting, &s);
+		ck_assert_msg(strcmp(s.names, cases[i].names) == 0, "%s: %s", cases[i].text,
+			      s.names);
+	}
+}
+END_TEST
+
+START_TEST(modes_of_a_begin)
+{
+	query("BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY");
+	ck_assert_str_eq(to_server(), OPEN);
+	ready("T");
+	ck_assert_str_eq(to_server(),
+			 "PSAVEPOINT u_modes; PSET TRANSACTION  ISOLATION LEVEL SERIALIZABLE, READ "
+			 "ONLY; PRELEASE SAVEPOINT u_modes; PSET TRANSACTION READ ONLY; S");
+	error("25001");
+	ready("E");
+	ck_assert_str_eq(to_server(), "PROLLBACK TO SAVEPOINT u_modes; PRELEASE SAVEPOINT u_modes; "
+				      "PSET TRANSACTION READ ONLY; S");
+	ready("T");
+	ck_assert_str_eq(to_member(), "N0A000; CBEGIN; ZT");
+}
+END_TEST
+
+START_TEST(a_copy_in)
+{
+	begin_query("COPY t FROM STDIN");
+	ck_assert_int_eq(member('d', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(server('G', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('d', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(query("SELECT 1"), UNIT_HOLD);
+	error("22P02");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	/* What comes behind a COPY that has failed is for nobody. */
+	ck_assert_int_eq(member('d', NULL, 0), UNIT_DROP);
+}
+END_TEST
+
+START_TEST(the_member_is_gone)
+{
+	begin_block();
+	unit_abandon(&u);
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert(unit_is_idle(&u));
+	begin_query("COPY t FROM STDIN");
+	server('G', NULL, 0);
+	unit_abandon(&u);
+	ck_assert_str_eq(to_server(), "f");
+	error("57014");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert(unit_is_idle(&u));
+	begin_block();
+	parse("", "SELECT 1");
+	unit_abandon(&u);
+	ck_assert_str_eq(to_server(), "S");
+	ready("T");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert(unit_is_idle(&u));
+	/* In the middle of a sequence of ours. */
+	query("BEGIN");
+	to_server();
+	unit_abandon(&u);
+	ck_assert_str_eq(to_server(), "");
+	ready("T");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert(unit_is_idle(&u));
+	to_member();
+}
+END_TEST
+
+START_TEST(a_late_cancel_of_the_undoing)
+{
+	begin_query("SELECT 1/0");
+	error("22012");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	error("57014");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZI");
+	ck_assert_ptr_null(u.broken);
+}
+END_TEST
+
+START_TEST(the_transaction_is_gone)
+{
+	begin_query("CALL p()");
+	ready("I");
+	ck_assert_ptr_nonnull(u.broken);
+}
+END_TEST
+
+START_TEST(discard_all)
+{
+	query("DISCARD ALL");
+	ck_assert_str_eq(to_server(), OPEN);
+	ready("T");
+	ck_assert_str_eq(to_server(),
+			 "PSET SESSION AUTHORIZATION DEFAULT; PRESET ALL; PDEALLOCATE ALL; "
+			 "PDISCARD PLANS; PDISCARD SEQUENCES; S");
+	ready("T");
+	ck_assert_str_eq(to_server(), COMMIT);
+	ready("T");
+	ck_assert_str_eq(to_member(), "CDISCARD ALL; ZI");
+	/* In a block it is PostgreSQL's error. */
+	begin_block();
+	query("DISCARD ALL");
+	ck_assert_str_eq(to_server(), "QDISCARD ALL");
+}
+END_TEST
+
+START_TEST(it_is_handed_over)
+{
+	struct unit next;
+	struct pack p;
+	struct buf b;
+
+	begin_block();
+	query("SET LOCAL x.y = 1");
+	ck_assert(!unit_can_move(&u));
+	to_server();
+	ready("T");
+	to_server();
+	ready("T");
+	to_member();
+	parse("", "COMMIT");
+	ck_assert(unit_can_move(&u));
+	buf_init(&b, 65536);
+	pack_writer(&p, &b);
+	unit_pack(&p, &u);
+	unit_init(&next, 0);
+	pack_reader(&p, buf_data(&b), b.len);
+	unit_pack(&p, &next);
+	ck_assert(!p.failed && p.left == 0);
+	buf_clear(&b);
+	ck_assert(next.block && next.open && next.exchange);
+	ck_assert_str_eq(next.name, u.name);
+	ck_assert_uint_eq(next.names.count, 2);
+	ck_assert_uint_eq(next.locals.count, 1);
+	unit_clear(&next);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("unit");
+	SRunner *r = srunner_create(s);
+	TCase *t = tcase_create("unit");
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, a_statement_is_a_unit);
+	tcase_add_test(t, an_error_undoes_it_alone);
+	tcase_add_test(t, a_block_is_a_unit);
+	tcase_add_test(t, a_failed_block);
+	tcase_add_test(t, a_commit_that_is_refused);
+	tcase_add_test(t, and_chain);
+	tcase_add_test(t, what_there_is_no_block_for);
+	tcase_add_test(t, what_would_end_the_scope);
+	tcase_add_test(t, a_text_of_parts);
+	tcase_add_test(t, an_exchange_is_a_unit);
+	tcase_add_test(t, control_in_an_exchange);
+	tcase_add_test(t, behind_an_error_an_exchange_is_skipped);
+	tcase_add_test(t, a_set_local_ends_with_the_unit);
+	tcase_add_test(t, which_parameters_are_set);
+	tcase_add_test(t, modes_of_a_begin);
+	tcase_add_test(t, a_copy_in);
+	tcase_add_test(t, the_member_is_gone);
+	tcase_add_test(t, a_late_cancel_of_the_undoing);
+	tcase_add_test(t, the_transaction_is_gone);
+	tcase_add_test(t, discard_all);
+	tcase_add_test(t, it_is_handed_over);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
