@@ -1255,10 +1255,11 @@ own_ended(struct unit *u)
 		if (!good) {
 			const char *why = msg_report_field(buf_data(&u->error), u->error.len, 'M');
 
-			msg_report(&u->reply, 'N', "NOTICE", "0A000",
-				   "the modes of this transaction are not those of the joined scope, "
-				   "whose transaction goes on with its own",
-				   why, NULL);
+			msg_report(
+			    &u->reply, 'N', "NOTICE", "0A000",
+			    "the modes of this transaction are not those of the joined scope, "
+			    "whose transaction goes on with its own",
+			    why, NULL);
 			begin_own(u, UNIT_OWN_UNMODES);
 			return;
 		}

@@ -97,7 +97,7 @@ struct unit {
 	bool setting;            /* a SET TRANSACTION is being done, by `modes` */
 	bool discarding;         /* a DISCARD ALL is being done */
 	bool ready;              /* ReadyForQuery is due to the member */
-	char *modes;             /* BEGIN, SET TRANSACTION: modes that are still to be set; or NULL */
+	char *modes; /* BEGIN, SET TRANSACTION: modes that are still to be set; or NULL */
 
 	/* A Query with transaction control, which is done part by part; or NULL. */
 	char *text;
