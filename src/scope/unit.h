@@ -35,6 +35,8 @@
 #include "base/list.h"
 #include "base/pack.h"
 #include "scope/grammar.h"
+#include "scope/unitlocal.h"
+#include "scope/unitname.h"
 
 #define UNIT_TEXT_MAX (16u * 1024 * 1024) /* bytes of a message with SQL text */
 
@@ -105,13 +107,10 @@ struct unit {
 	size_t text_chars; /* characters before text_at */
 	bool text_single;  /* it is one statement */
 
-	/* Parameters that the unit has set for its transaction: at its COMMIT they get the values
-	 * from before. */
-	struct list locals; /* struct unit_local */
-	struct buf capture; /* the statements of CAPTURE, with a NUL behind them */
-	bool captured;      /* they have been executed, and the statement that sets comes next */
+	struct unit_locals locals;
+	bool captured; /* what comes ahead of a SET LOCAL has been done, and it comes next */
 
-	struct list names;  /* struct unit_name: of statements and portals that are control */
+	struct list names;  /* unitname.h */
 	struct buf out;     /* messages for the server, to be sent before what is passed */
 	struct buf reply;   /* messages for the member, likewise */
 	const char *broken; /* static: the scope cannot go on; NULL: it can */
