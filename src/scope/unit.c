@@ -66,153 +66,18 @@ unit_clear(struct unit *u)
 	buf_clear(&u->reply);
 }
 
-/* ---- statements of our own ---- */
-
-/* Adds one, by a name that no member knows. */
-static void
-add_own(struct unit *u, const char *sql)
-{
-	/* One that failed has left them. */
-	msg_close(&u->out, 'P', u->name);
-	msg_close(&u->out, 'S', u->name);
-	msg_parse(&u->out, u->name, sql, NULL, 0);
-	msg_bind(&u->out, u->name, u->name, NULL, 0);
-	msg_execute(&u->out, u->name);
-	msg_close(&u->out, 'S', u->name);
-	msg_close(&u->out, 'P', u->name);
-}
-
-static void
-add_own_with(struct unit *u, const char *before, const char *behind)
-{
-	char sql[128];
-
-	snprintf(sql, sizeof sql, "%s%s%s", before, u->name, behind);
-	add_own(u, sql);
-}
-
-/* Sends statements of ours, each with a semicolon behind it. */
-static void
-add_each(struct unit *u, const char *sql)
-{
-	while (*sql) {
-		const char *end = strstr(sql, ";SELECT ");
-		size_t bytes = end ? (size_t)(end - sql) : strlen(sql) - 1;
-		char *one = mem_strndup(sql, bytes);
-
-		add_own(u, one);
-		free(one);
-		sql += bytes + 1;
-	}
-}
-
-static void
-add_restores(struct unit *u)
-{
-	struct buf sql;
-
-	if (u->locals.list.count == 0)
-		return;
-	buf_init(&sql, OUT_MAX);
-	unitlocal_restore(&u->locals, &sql);
-	buf_add_u8(&sql, 0);
-	add_each(u, (const char *)buf_data(&sql));
-	buf_clear(&sql);
-}
-
-/* ---- sequences ---- */
-
-/* Do the modes say READ ONLY? */
-static bool
-only_reads(const struct unit *u)
-{
-	struct sqlmodes modes = {.begins = true};
-	struct sqltext at;
-
-	sqltext_init(&at, u->modes, strlen(u->modes), u->flags);
-	return sqlmodes_read_list(&at, &modes) && modes.access == SQLMODES_READ_ONLY;
-}
+/* ---- sequences of our own statements ---- */
 
 static void
 begin_own(struct unit *u, enum unit_own what)
 {
-	char *sql;
-
 	if (u->own != what)
 		u->tries = 0;
 	u->tries++;
 	u->own = what;
 	u->state = UNIT_OWN;
 	u->drained = false;
-	switch (what) {
-	case UNIT_OWN_RESTART:
-		add_own(u, "SET SESSION AUTHORIZATION DEFAULT");
-		add_own(u, "RESET ALL");
-		add_own(u, "DEALLOCATE ALL");
-		break;
-	case UNIT_OWN_START:
-		add_own(u, "DEALLOCATE ALL");
-		break;
-	case UNIT_OWN_OPEN:
-		add_own_with(u, "SAVEPOINT ", "");
-		break;
-	case UNIT_OWN_COMMIT:
-		/* The checks of deferred constraints are done and undone again: so the constraints
-		 * stay deferred, and are checked once more at the end of the scope. */
-		add_own_with(u, "SAVEPOINT ", "_check");
-		add_own(u, "SET CONSTRAINTS ALL IMMEDIATE");
-		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_check");
-		add_own_with(u, "RELEASE SAVEPOINT ", "_check");
-		add_own(u, "CLOSE ALL");
-		add_restores(u);
-		add_own_with(u, "RELEASE SAVEPOINT ", "");
-		break;
-	case UNIT_OWN_UNDO:
-		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "");
-		add_own_with(u, "RELEASE SAVEPOINT ", "");
-		break;
-	case UNIT_OWN_MODES:
-		/* Are these the modes of the scope's transaction? */
-		add_own_with(u, "SAVEPOINT ", "_modes");
-		sql = mem_printf("SET TRANSACTION %s", u->modes);
-		add_own(u, sql);
-		free(sql);
-		add_own_with(u, "RELEASE SAVEPOINT ", "_modes");
-		/* The end of a savepoint ends its READ ONLY, so this comes outside of that one. */
-		if (only_reads(u))
-			add_own(u, "SET TRANSACTION READ ONLY");
-		break;
-	case UNIT_OWN_UNMODES:
-		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_modes");
-		add_own_with(u, "RELEASE SAVEPOINT ", "_modes");
-		if (only_reads(u))
-			add_own(u, "SET TRANSACTION READ ONLY");
-		break;
-	case UNIT_OWN_DISCARD:
-		/* DISCARD ALL, but for what belongs to the scope: temporary tables and advisory
-		 * locks. It cannot run in a transaction itself. */
-		add_own(u, "SET SESSION AUTHORIZATION DEFAULT");
-		add_own(u, "RESET ALL");
-		add_own(u, "DEALLOCATE ALL");
-		add_own(u, "DISCARD PLANS");
-		add_own(u, "DISCARD SEQUENCES");
-		break;
-	case UNIT_OWN_TIDY:
-		add_own_with(u, "SAVEPOINT ", "");
-		add_own(u, "DISCARD TEMP");
-		add_own(u, "SELECT pg_catalog.pg_advisory_unlock_all()");
-		add_own_with(u, "RELEASE SAVEPOINT ", "");
-		break;
-	case UNIT_OWN_CAPTURE:
-		add_each(u, (const char *)buf_data(&u->locals.capture));
-		break;
-	case UNIT_OWN_FAIL:
-		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_none");
-		break;
-	case UNIT_OWN_NONE:
-		break;
-	}
-	msg_sync(&u->out);
+	unitown_add(&u->out, what, u->name, u->modes, u->flags, &u->locals);
 	u->error_of = false;
 }
 
@@ -923,8 +788,9 @@ own_ended(struct unit *u)
 		}
 		break;
 	case UNIT_OWN_TIDY:
+		/* They stay. If not even its savepoint was made, neither can that be undone. */
 		if (!good) {
-			u->broken = "temporary tables could not be dropped in it";
+			begin_own(u, UNIT_OWN_UNDO);
 			return;
 		}
 		break;

@@ -37,6 +37,7 @@
 #include "scope/grammar.h"
 #include "scope/unitlocal.h"
 #include "scope/unitname.h"
+#include "scope/unitown.h"
 
 #define UNIT_TEXT_MAX (16u * 1024 * 1024) /* bytes of a message with SQL text */
 
@@ -48,22 +49,6 @@ enum unit_state {
 	UNIT_DRAINING, /* in an exchange, behind a Sync of our own */
 	UNIT_SYNCING,  /* behind the member's Sync */
 	UNIT_NSTATES
-};
-
-/* What a sequence of our own is for. */
-enum unit_own {
-	UNIT_OWN_NONE,
-	UNIT_OWN_START,   /* forgets statements that others have prepared */
-	UNIT_OWN_RESTART, /* and parameters */
-	UNIT_OWN_OPEN,
-	UNIT_OWN_COMMIT,
-	UNIT_OWN_UNDO,
-	UNIT_OWN_MODES,   /* SET TRANSACTION of the modes of a BEGIN */
-	UNIT_OWN_UNMODES, /* that was refused: rolls back to before it */
-	UNIT_OWN_DISCARD, /* what there can be of a DISCARD ALL */
-	UNIT_OWN_CAPTURE, /* keeps values of parameters ahead of a SET LOCAL */
-	UNIT_OWN_TIDY,    /* drops what members have left that are gone */
-	UNIT_OWN_FAIL,    /* makes the member's transaction fail */
 };
 
 enum unit_verdict {
