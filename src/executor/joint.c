@@ -663,7 +663,7 @@ joint_give_back(struct scope *f)
 	struct joint *j = f->joint;
 	struct server *srv;
 
-	joint_close(f, "it was ended");
+	joint_close(f, "its owner is gone, and it is rolled back");
 	cancel_over(j);
 	j->broken = true;
 	j->pool->joined = NULL;
