@@ -18,7 +18,7 @@
 #include "daemon/holding.h"
 #include "daemon/session_pack.h"
 #include "executor/executor.h"
-#include "executor/joint.h"
+#include "executor/joint_pack.h"
 #include "pool/handover.h"
 #include "pool/renew.h"
 #include "session/end.h"

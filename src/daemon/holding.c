@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "executor/executor.h"
-#include "executor/joint.h"
+#include "executor/joint_pack.h"
 #include "pool/handover.h"
 #include "relay/prove.h"
 #include "session/end.h"

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "daemon/daemon.h"
 #include "executor/enter.h"
-#include "executor/joint.h"
+#include "executor/joint_pack.h"
 #include "pool/handover.h"
 #include "relay/outbound.h"
 #include "scope/handover.h"

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "executor/joint_inside.h"
 #include "pool/pool.h"
 #include "scope/stack.h"
 #include "scope/unit.h"
@@ -19,31 +20,6 @@
 #include "session/site.h"
 #include "wire/frame.h"
 #include "wire/sqltext.h"
-
-#define FRONT_QUEUE_MAX (4u * 1024 * 1024) /* bytes towards a member that may be queued */
-
-struct joint {
-	struct list_node node; /* in site->joints */
-	struct site *site;
-	struct session *owner;
-	struct scope *frame;
-	struct pool *pool; /* of the members */
-	struct pool_joined joined;
-	char token[JOINT_TOKEN + 1];
-	struct stream front; /* our end of the socket pair */
-	struct unit unit;
-	struct buf in;        /* of the member: messages that are not whole, or have to wait */
-	uint32_t passing;     /* bytes of a message of the member that are still to be passed on */
-	bool passing_dropped; /* they are dropped instead */
-	struct buf back;      /* of the server: a message that is not whole, or a part of it */
-	uint32_t returning;   /* bytes of a message of the server, likewise */
-	bool returning_dropped;
-	struct server *cancelled; /* a cancel is under way for it: the members'; or NULL */
-	bool tidied;    /* temporary objects of members that are gone have just been dropped */
-	bool restarted; /* a new server for the members may be made */
-	bool closing;   /* members are being ended */
-	bool broken;    /* the unit, or the member's end, has broken off */
-};
 
 /* The lease is that of the joint's frame. */
 static struct joint *
@@ -108,7 +84,6 @@ lose(struct joint *j, const char *why)
 	err_clear(&e);
 }
 
-static void go_on(struct joint *);
 static bool send_unit(struct joint *);
 static void front_readable(struct stream *, void *arg);
 static void front_drained(struct stream *, void *arg);
@@ -116,6 +91,12 @@ static void front_drained(struct stream *, void *arg);
 static const struct stream_ops front_ops = {.readable = front_readable, .drained = front_drained};
 
 /* ---- the members' server ---- */
+
+void
+joint_set_front_(struct joint *j, int fd)
+{
+	stream_init(&j->front, j->site->loop, fd, FRONT_QUEUE_MAX, &front_ops, j);
+}
 
 /* Makes a socket pair; our end of it is the front. Returns the other end, or -1. */
 static int
@@ -125,7 +106,7 @@ make_front(struct joint *j)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
 		return -1;
-	stream_init(&j->front, j->site->loop, fds[1], FRONT_QUEUE_MAX, &front_ops, j);
+	joint_set_front_(j, fds[1]);
 	return fds[0];
 }
 
@@ -264,9 +245,8 @@ member_message(struct joint *j)
 	return part;
 }
 
-/* Handles what has come from the member, as far as that is possible now. */
-static void
-go_on(struct joint *j)
+void
+joint_go_on_(struct joint *j)
 {
 	size_t n;
 
@@ -332,7 +312,7 @@ front_closed(struct joint *j)
 		lease_cancel(&j->frame->own.lease, 0);
 	unit_abandon(&j->unit);
 	if (send_unit(j))
-		go_on(j);
+		joint_go_on_(j);
 }
 
 static void
@@ -363,7 +343,7 @@ front_readable(struct stream *st, void *arg)
 	/* While messages have to wait, the member's server is not read without end. */
 	if (j->in.len >= 1024 * 1024 && unit_is_busy(&j->unit))
 		stream_pause(&j->front);
-	go_on(j);
+	joint_go_on_(j);
 }
 
 static void
@@ -435,7 +415,7 @@ real_readable(struct lease *l)
 	buf_drop(&j->back, used);
 	if (stream_open(&j->front) && stream_is_slow(&j->front))
 		stream_pause(&l->srv->stream);
-	go_on(j);
+	joint_go_on_(j);
 	if (j->closing && !j->broken)
 		session_wake(j->owner);
 }
@@ -446,7 +426,7 @@ real_drained(struct lease *l)
 	struct joint *j = joint_of_lease(l);
 
 	if (!j->broken)
-		go_on(j);
+		joint_go_on_(j);
 }
 
 static void
@@ -481,7 +461,7 @@ cancels_ended(struct lease *l)
 
 	cancel_over(j);
 	if (!j->broken)
-		go_on(j);
+		joint_go_on_(j);
 	session_wake(j->owner);
 }
 
@@ -568,39 +548,54 @@ make_token(struct joint *j, uint64_t *random)
 	return true;
 }
 
+struct joint *
+joint_new_(struct session *s, struct scope *f)
+{
+	struct joint *j = mem_calloc(1, sizeof *j);
+
+	j->site = s->site;
+	j->owner = s;
+	j->frame = f;
+	j->front.fd = -1;
+	buf_init(&j->in, UNIT_TEXT_MAX + 2 * LOOP_SCRATCH);
+	buf_init(&j->back, UNIT_TEXT_MAX);
+	return j;
+}
+
+void
+joint_take_(struct joint *j, struct pool *pool)
+{
+	j->joined = (struct pool_joined){cancel, member_idle, j};
+	j->pool = pool;
+	pool->joined = &j->joined;
+	j->frame->own.lease.ops = &joint_lease_ops;
+	j->frame->joint = j;
+	list_append(&j->site->joints, &j->node);
+}
+
 bool
 joint_open(struct session *s, struct scope *f, struct err *e)
 {
 	struct server *real = f->own.lease.srv;
-	struct joint *j = mem_calloc(1, sizeof *j);
+	struct joint *j = joint_new_(s, f);
 	uint64_t random;
 	char *name;
 	int fd;
 
-	j->site = s->site;
 	if (!make_token(j, &random) || (fd = make_front(j)) < 0) {
 		err_make(e, ERR_SCOPE_UNSUPPORTED, strerror(errno));
 		free(j);
 		return false;
 	}
-	j->owner = s;
-	j->frame = f;
-	j->joined = (struct pool_joined){cancel, member_idle, j};
 	unit_init(&j->unit, random);
-	buf_init(&j->in, UNIT_TEXT_MAX + 2 * LOOP_SCRATCH);
-	buf_init(&j->back, UNIT_TEXT_MAX);
 	name = mem_printf("%s/%s", real->pool->conf->name, f->name);
-	j->pool = pool_new_joined(&s->site->pools, real->pool, name);
+	joint_take_(j, pool_new_joined(&s->site->pools, real->pool, name));
 	free(name);
 	j->pool->of_scope = real->pool;
-	j->pool->joined = &j->joined;
 	server_open_joined(j->pool, real, fd);
-	f->own.lease.ops = &joint_lease_ops;
 	f->was_joined = true;
 	f->kind = SCOPE_JOINT;
-	f->joint = j;
 	real->progress.given_pid = 0;
-	list_append(&s->site->joints, &j->node);
 	/* Its statements are those of other sessions. */
 	prepared_forget(&real->prepared);
 	unit_start(&j->unit, false);
@@ -668,7 +663,7 @@ joint_give_back(struct scope *f)
 	struct joint *j = f->joint;
 	struct server *srv;
 
-	joint_close(f, "it was ended");
+	joint_close(f, "its owner is gone, and it is rolled back");
 	cancel_over(j);
 	j->broken = true;
 	j->pool->joined = NULL;
@@ -801,146 +796,4 @@ joint_joined(const struct session *s, uint64_t *owner)
 		return NULL;
 	*owner = j->owner->id;
 	return j->frame->name;
-}
-
-/* ---- handover ---- */
-
-bool
-joints_can_move(const struct site *site)
-{
-	const struct list_node *n;
-
-	LIST_EACH (n, &site->joints) {
-		const struct joint *j = LIST_OBJ(n, const struct joint, node);
-
-		if (j->broken || j->closing || j->cancelled || !stream_open(&j->front) ||
-		    !unit_can_move(&j->unit))
-			return false;
-	}
-	return true;
-}
-
-void
-joints_hold(struct site *site, bool hold)
-{
-	struct list_node *n;
-
-	LIST_EACH (n, &site->joints) {
-		struct stream *front = &LIST_OBJ(n, struct joint, node)->front;
-
-		if (!stream_open(front))
-			continue;
-		if (hold)
-			stream_hold(front);
-		else
-			stream_release(front);
-	}
-}
-
-int
-joint_fd(const struct scope *f)
-{
-	return f->joint->front.fd;
-}
-
-struct pool *
-joint_members_pool(const struct scope *f)
-{
-	return f->joint->pool;
-}
-
-size_t
-joints_fds(const struct site *site, int *fds)
-{
-	const struct list_node *n;
-	size_t count = 0;
-
-	LIST_EACH (n, &site->joints) {
-		const struct joint *j = LIST_OBJ(n, const struct joint, node);
-
-		if (stream_open(&j->front))
-			fds[count++] = j->front.fd;
-	}
-	return count;
-}
-
-static void
-values_pack(struct pack *p, struct joint *j)
-{
-	struct buf none;
-
-	PACK(p, j->token);
-	PACK(p, j->passing);
-	PACK(p, j->passing_dropped);
-	PACK(p, j->returning);
-	PACK(p, j->returning_dropped);
-	PACK(p, j->tidied);
-	PACK(p, j->restarted);
-	PACK(p, j->pool->littered);
-	PACK(p, j->pool->litterer);
-	PACK(p, j->front.paused);
-	pack_buf(p, &j->in);
-	pack_buf(p, &j->back);
-	unit_pack(p, &j->unit);
-	stream_pack_unread(p, &j->front);
-	buf_init(&none, FRONT_QUEUE_MAX);
-	if (!pack_reading(p)) {
-		pack_buf(p, stream_queue(&j->front) ? stream_queue(&j->front) : &none);
-		return;
-	}
-	pack_buf(p, &none);
-	if (none.len > 0)
-		stream_write(&j->front, buf_data(&none), none.len);
-	buf_clear(&none);
-	j->token[JOINT_TOKEN] = 0;
-}
-
-void
-joint_pack_out(struct pack *p, struct scope *f)
-{
-	values_pack(p, f->joint);
-}
-
-void
-joint_pack_in(struct pack *p, struct session *s, struct scope *f, struct pool *pool, int fd)
-{
-	struct joint *j = mem_calloc(1, sizeof *j);
-
-	j->site = s->site;
-	j->owner = s;
-	j->frame = f;
-	j->pool = pool;
-	j->joined = (struct pool_joined){cancel, member_idle, j};
-	unit_init(&j->unit, 0);
-	buf_init(&j->in, UNIT_TEXT_MAX + 2 * LOOP_SCRATCH);
-	buf_init(&j->back, UNIT_TEXT_MAX);
-	stream_init(&j->front, s->site->loop, fd, FRONT_QUEUE_MAX, &front_ops, j);
-	stream_hold(&j->front);
-	values_pack(p, j);
-	f->joint = j;
-	f->own.lease.ops = &joint_lease_ops;
-	pool->joined = &j->joined;
-	list_append(&s->site->joints, &j->node);
-}
-
-void
-joint_pack_lost(struct scope *f, struct pool *pool)
-{
-	f->kind = SCOPE_TRANSACTION;
-	if (pool)
-		pool->removed = true;
-}
-
-void
-joints_resume(struct site *site)
-{
-	struct list_node *n, *after;
-
-	joints_hold(site, false);
-	LIST_EACH_SAFE (n, after, &site->joints) {
-		struct joint *j = LIST_OBJ(n, struct joint, node);
-
-		if (!j->broken)
-			go_on(j);
-	}
 }

@@ -17,12 +17,10 @@
 #include <stdbool.h>
 
 #include "base/err.h"
-#include "base/pack.h"
 #include "session/session.h"
 
 struct joint;
 struct scope;
-struct site;
 
 #define JOINT_TOKEN 32 /* characters of a token: 128 random bits in hexadecimal digits */
 
@@ -60,30 +58,7 @@ const struct joint *joint_of(const struct pool *);
  * the session becomes its member. False, with *e, if there is none, or the user is another. */
 bool joint_join(struct session *, const char *tokens, struct err *e);
 
-/* ---- handover ---- */
-
-/* Can all joints be handed over now? If not, they can be after the next answers. */
-bool joints_can_move(const struct site *);
-/* Nothing is read from members' servers any more; or again. */
-void joints_hold(struct site *, bool hold);
-/* Our ends of the socket pairs; there is room for one each. Returns how many there are. */
-size_t joints_fds(const struct site *, int *fds);
-
-/* Our end of its socket pair, and the pool of its members. */
-int joint_fd(const struct scope *);
-struct pool *joint_members_pool(const struct scope *);
-/* Packs the joint of a frame, but for the frame and its pool. */
-void joint_pack_out(struct pack *, struct scope *);
-/* Reads it. Takes over `fd`, our end. */
-void joint_pack_in(struct pack *, struct session *, struct scope *, struct pool *, int fd);
-/* It cannot be read: the frame's session has to end, and those in the pool (or NULL), too. */
-void joint_pack_lost(struct scope *, struct pool *);
-
-/* After joint_pack_in(), or if there is no handover after all: bytes in our own buffers raise no
- * event. */
-void joints_resume(struct site *);
-
-/* ---- for people and tables ---- */
+/* For people and tables. */
 
 const char *joint_token(const struct scope *);
 unsigned joint_members(const struct scope *);

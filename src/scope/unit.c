@@ -1,13 +1,12 @@
 #include "scope/unit.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "scope/transaction.h"
-#include "scope/unitset.h"
+#include "scope/unitkind.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
@@ -21,34 +20,6 @@
 
 #define ERROR_MAX (64u * 1024)                /* bytes of an error of the server that is kept */
 #define OUT_MAX   (2 * UNIT_TEXT_MAX + 65536) /* a text, and as many blanks ahead of it */
-
-/* What a statement is to a unit. */
-enum kind {
-	KIND_ORDINARY,
-	KIND_CONTROL, /* BEGIN, COMMIT, ROLLBACK */
-	KIND_OUTSIDE, /* what PostgreSQL refuses outside of a BEGIN */
-	KIND_SETS,    /* ordinary, but it sets parameters */
-	KIND_MODES,   /* SET TRANSACTION in a BEGIN */
-	KIND_DISCARD, /* DISCARD ALL */
-	KIND_REFUSED  /* what would end the scope's transaction, or outlive the unit */
-};
-
-/* A parameter that the unit has set for its transaction. What it was before is kept on the server,
- * in a parameter of ours, so that a ROLLBACK TO of the member rolls that back, too. */
-struct unit_local {
-	struct list_node node;
-	unsigned number; /* of the parameter of ours */
-	char name[];
-};
-
-/* A prepared statement or portal that is more than an ordinary one. */
-struct unit_name {
-	struct list_node node;
-	char type; /* 'S' or 'P' */
-	char *name;
-	char *text;
-	bool done; /* of a portal: it has been executed */
-};
 
 const char *
 unit_state_name(enum unit_state s)
@@ -67,20 +38,10 @@ unit_init(struct unit *u, uint64_t random)
 	*u = (struct unit){.status = 'T'};
 	snprintf(u->name, sizeof u->name, "pgwith_unit_%016llx", (unsigned long long)random);
 	list_init(&u->names);
-	list_init(&u->locals);
 	buf_init(&u->error, ERROR_MAX);
-	buf_init(&u->capture, ERROR_MAX);
+	unitlocal_init(&u->locals, u->name);
 	buf_init(&u->out, OUT_MAX);
 	buf_init(&u->reply, 4 * ERROR_MAX);
-}
-
-static void
-free_name(struct unit *u, struct unit_name *n)
-{
-	list_remove(&u->names, &n->node);
-	free(n->name);
-	free(n->text);
-	free(n);
 }
 
 static void
@@ -90,303 +51,33 @@ end_text(struct unit *u)
 	u->text = NULL;
 }
 
-static void
-forget_locals(struct unit *u)
-{
-	struct list_node *n;
-
-	while ((n = list_first(&u->locals)) != NULL) {
-		list_remove(&u->locals, n);
-		free(LIST_OBJ(n, struct unit_local, node));
-	}
-}
-
 void
 unit_clear(struct unit *u)
 {
-	struct list_node *n;
-
-	while ((n = list_first(&u->names)) != NULL)
-		free_name(u, LIST_OBJ(n, struct unit_name, node));
+	unitname_clear(&u->names);
 	end_text(u);
-	forget_locals(u);
+	unitlocal_clear(&u->locals);
 	grammar_free(u->control);
 	u->control = NULL;
 	free(u->modes);
 	u->modes = NULL;
-	buf_clear(&u->capture);
 	buf_clear(&u->error);
 	buf_clear(&u->out);
 	buf_clear(&u->reply);
 }
 
-/* ---- statements of our own ---- */
-
-/* Adds one, by a name that no member knows. */
-static void
-add_own(struct unit *u, const char *sql)
-{
-	/* One that failed has left them. */
-	msg_close(&u->out, 'P', u->name);
-	msg_close(&u->out, 'S', u->name);
-	msg_parse(&u->out, u->name, sql, NULL, 0);
-	msg_bind(&u->out, u->name, u->name, NULL, 0);
-	msg_execute(&u->out, u->name);
-	msg_close(&u->out, 'S', u->name);
-	msg_close(&u->out, 'P', u->name);
-}
-
-static void
-add_own_with(struct unit *u, const char *before, const char *behind)
-{
-	char sql[128];
-
-	snprintf(sql, sizeof sql, "%s%s%s", before, u->name, behind);
-	add_own(u, sql);
-}
-
-/* ---- parameters ---- */
-
-static void
-add_literal(struct buf *sql, const char *text)
-{
-	buf_add_fmt(sql, " E'");
-	for (; *text; text++) {
-		if (*text == '\'' || *text == '\\')
-			buf_add_u8(sql, (uint8_t)*text);
-		buf_add_u8(sql, (uint8_t)*text);
-	}
-	buf_add_u8(sql, '\'');
-}
-
-static struct unit_local *
-find_local(const struct unit *u, const char *name)
-{
-	struct list_node *n;
-
-	LIST_EACH (n, &u->locals) {
-		struct unit_local *l = LIST_OBJ(n, struct unit_local, node);
-
-		if (strcasecmp(l->name, name) == 0)
-			return l;
-	}
-	return NULL;
-}
-
-static struct unit_local *
-add_local(struct unit *u, const char *name)
-{
-	size_t bytes = strlen(name) + 1;
-	struct unit_local *l = mem_calloc(1, sizeof *l + bytes);
-
-	memcpy(l->name, name, bytes);
-	l->number = u->locals.count;
-	/* Others can be set again only with the rights of these. */
-	if (strcasecmp(name, "session_authorization") == 0)
-		list_prepend(&u->locals, &l->node);
-	else
-		list_append(&u->locals, &l->node);
-	return l;
-}
-
-/* Forgets the value that the parameter had before the unit has set it: what it has now stays. */
-static void
-add_forget(const struct unit *u, const struct unit_local *l, struct buf *sql)
-{
-	buf_add_fmt(sql, "SELECT pg_catalog.set_config('%s.v%u', '', true);", u->name, l->number);
-}
-
-/* Keeps the value that the parameter has now, unless that was set for the transaction, too. */
-static void
-add_keep(const struct unit *u, const struct unit_local *l, struct buf *sql)
-{
-	buf_add_fmt(sql,
-		    "SELECT pg_catalog.set_config('%s.v%u', CASE WHEN "
-		    "coalesce(pg_catalog.current_setting('%s.v%u', true), '') = '' THEN "
-		    "'v' || coalesce(pg_catalog.current_setting(",
-		    u->name, l->number, u->name, l->number);
-	add_literal(sql, l->name);
-	buf_add_fmt(sql, ", true), '') ELSE pg_catalog.current_setting('%s.v%u', true) END, true);",
-		    u->name, l->number);
-}
-
-/* Gives the parameter its value from before. */
-static void
-add_restore(const struct unit *u, const struct unit_local *l, struct buf *sql)
-{
-	buf_add_fmt(sql,
-		    "SELECT CASE WHEN coalesce(pg_catalog.current_setting('%s.v%u', true), '') "
-		    "<> '' THEN pg_catalog.set_config(",
-		    u->name, l->number);
-	add_literal(sql, l->name);
-	buf_add_fmt(
-	    sql, ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), true) END;",
-	    u->name, l->number);
-}
-
-static void
-capture_one(void *arg, const char *name, bool local)
-{
-	struct unit *u = arg;
-	struct unit_local *l = name ? find_local(u, name) : NULL;
-	struct list_node *n;
-
-	if (name == NULL) {
-		LIST_EACH (n, &u->locals)
-			add_forget(u, LIST_OBJ(n, struct unit_local, node), &u->capture);
-	} else if (local) {
-		/* PostgreSQL itself ends these with the savepoint. */
-		if (strncasecmp(name, "transaction_", 12) == 0)
-			return;
-		if (strcasecmp(name, "session_authorization") == 0)
-			capture_one(u, "role", true);
-		add_keep(u, l ? l : add_local(u, name), &u->capture);
-	} else if (l) {
-		add_forget(u, l, &u->capture);
-	}
-}
-
-/* The statement is about to be executed: what has to be done ahead of it goes to u->capture.
- * Returns true if there is anything. */
-static bool
-capture(struct unit *u, const struct sqltext_stmt *stmt)
-{
-	buf_reset(&u->capture);
-	if (u->status == 'E')
-		return false;
-	unitset_each(stmt, u->flags, capture_one, u);
-	if (u->capture.len == 0)
-		return false;
-	buf_add_u8(&u->capture, 0);
-	return true;
-}
-
-/* Sends statements of ours, each with a semicolon behind it. */
-static void
-add_each(struct unit *u, const char *sql)
-{
-	while (*sql) {
-		const char *end = strstr(sql, ";SELECT ");
-		size_t bytes = end ? (size_t)(end - sql) : strlen(sql) - 1;
-		char *one = mem_strndup(sql, bytes);
-
-		add_own(u, one);
-		free(one);
-		sql += bytes + 1;
-	}
-}
-
-static void
-add_restores(struct unit *u)
-{
-	struct list_node *n;
-	struct buf sql;
-
-	if (u->locals.count == 0)
-		return;
-	buf_init(&sql, OUT_MAX);
-	LIST_EACH (n, &u->locals)
-		add_restore(u, LIST_OBJ(n, struct unit_local, node), &sql);
-	LIST_EACH (n, &u->locals)
-		add_forget(u, LIST_OBJ(n, struct unit_local, node), &sql);
-	buf_add_u8(&sql, 0);
-	add_each(u, (const char *)buf_data(&sql));
-	buf_clear(&sql);
-}
-
-/* ---- sequences ---- */
-
-/* Do the modes say READ ONLY? */
-static bool
-only_reads(const struct unit *u)
-{
-	struct sqlmodes modes = {.begins = true};
-	struct sqltext at;
-
-	sqltext_init(&at, u->modes, strlen(u->modes), u->flags);
-	return sqlmodes_read_list(&at, &modes) && modes.access == SQLMODES_READ_ONLY;
-}
+/* ---- sequences of our own statements ---- */
 
 static void
 begin_own(struct unit *u, enum unit_own what)
 {
-	char *sql;
-
 	if (u->own != what)
 		u->tries = 0;
 	u->tries++;
 	u->own = what;
 	u->state = UNIT_OWN;
 	u->drained = false;
-	switch (what) {
-	case UNIT_OWN_RESTART:
-		add_own(u, "SET SESSION AUTHORIZATION DEFAULT");
-		add_own(u, "RESET ALL");
-		add_own(u, "DEALLOCATE ALL");
-		break;
-	case UNIT_OWN_START:
-		add_own(u, "DEALLOCATE ALL");
-		break;
-	case UNIT_OWN_OPEN:
-		add_own_with(u, "SAVEPOINT ", "");
-		break;
-	case UNIT_OWN_COMMIT:
-		/* The checks of deferred constraints are done and undone again: so the constraints
-		 * stay deferred, and are checked once more at the end of the scope. */
-		add_own_with(u, "SAVEPOINT ", "_check");
-		add_own(u, "SET CONSTRAINTS ALL IMMEDIATE");
-		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_check");
-		add_own_with(u, "RELEASE SAVEPOINT ", "_check");
-		add_own(u, "CLOSE ALL");
-		add_restores(u);
-		add_own_with(u, "RELEASE SAVEPOINT ", "");
-		break;
-	case UNIT_OWN_UNDO:
-		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "");
-		add_own_with(u, "RELEASE SAVEPOINT ", "");
-		break;
-	case UNIT_OWN_MODES:
-		/* Are these the modes of the scope's transaction? */
-		add_own_with(u, "SAVEPOINT ", "_modes");
-		sql = mem_printf("SET TRANSACTION %s", u->modes);
-		add_own(u, sql);
-		free(sql);
-		add_own_with(u, "RELEASE SAVEPOINT ", "_modes");
-		/* The end of a savepoint ends its READ ONLY, so this comes outside of that one. */
-		if (only_reads(u))
-			add_own(u, "SET TRANSACTION READ ONLY");
-		break;
-	case UNIT_OWN_UNMODES:
-		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_modes");
-		add_own_with(u, "RELEASE SAVEPOINT ", "_modes");
-		if (only_reads(u))
-			add_own(u, "SET TRANSACTION READ ONLY");
-		break;
-	case UNIT_OWN_DISCARD:
-		/* DISCARD ALL, but for what belongs to the scope: temporary tables and advisory
-		 * locks. It cannot run in a transaction itself. */
-		add_own(u, "SET SESSION AUTHORIZATION DEFAULT");
-		add_own(u, "RESET ALL");
-		add_own(u, "DEALLOCATE ALL");
-		add_own(u, "DISCARD PLANS");
-		add_own(u, "DISCARD SEQUENCES");
-		break;
-	case UNIT_OWN_TIDY:
-		add_own_with(u, "SAVEPOINT ", "");
-		add_own(u, "DISCARD TEMP");
-		add_own(u, "SELECT pg_catalog.pg_advisory_unlock_all()");
-		add_own_with(u, "RELEASE SAVEPOINT ", "");
-		break;
-	case UNIT_OWN_CAPTURE:
-		add_each(u, (const char *)buf_data(&u->capture));
-		break;
-	case UNIT_OWN_FAIL:
-		add_own_with(u, "ROLLBACK TO SAVEPOINT ", "_none");
-		break;
-	case UNIT_OWN_NONE:
-		break;
-	}
-	msg_sync(&u->out);
+	unitown_add(&u->out, what, u->name, u->modes, u->flags, &u->locals);
 	u->error_of = false;
 }
 
@@ -418,14 +109,11 @@ abandon_next(struct unit *u)
 void
 unit_abandon(struct unit *u)
 {
-	struct list_node *n;
-
 	end_text(u);
 	grammar_free(u->control);
 	u->control = NULL;
 	u->setting = u->discarding = u->ready = u->captured = u->refused = false;
-	while ((n = list_first(&u->names)) != NULL)
-		free_name(u, LIST_OBJ(n, struct unit_name, node));
+	unitname_clear(&u->names);
 	u->abandoned = true;
 	if (u->copying)
 		msg_copy_fail(&u->out, "the member is gone");
@@ -644,28 +332,28 @@ statement_refused(struct unit *u)
 
 /* Does one statement that is not ordinary. The server is at rest. */
 static void
-do_special(struct unit *u, enum kind kind, const char *text, size_t bytes)
+do_special(struct unit *u, enum unitkind kind, const char *text, size_t bytes)
 {
 	struct grammar *g = NULL;
 
 	switch (kind) {
-	case KIND_CONTROL:
+	case UNITKIND_CONTROL:
 		g = transaction_parse(text, bytes, u->flags);
 		if (g) {
 			begin_control(u, g);
 			return;
 		}
 		break;
-	case KIND_OUTSIDE:
+	case UNITKIND_OUTSIDE:
 		tell_outside(u, text, bytes);
 		statement_refused(u);
 		return;
-	case KIND_MODES:
+	case UNITKIND_MODES:
 		u->modes = read_modes(u, text, bytes);
 		u->setting = true;
 		begin_own(u, UNIT_OWN_MODES);
 		return;
-	case KIND_DISCARD:
+	case UNITKIND_DISCARD:
 		if (!u->open)
 			begin_own(u, UNIT_OWN_OPEN);
 		else
@@ -684,119 +372,20 @@ do_special(struct unit *u, enum kind kind, const char *text, size_t bytes)
 
 /* ---- texts ---- */
 
-/* Is it DECLARE ... WITH HOLD? */
-static bool
-is_holdable(const struct unit *u, const struct sqltext_stmt *s)
+/* `alone`: it is no part of a Query with other statements. */
+static enum unitkind
+kind_of(const struct unit *u, const struct sqltext_stmt *stmt, bool alone)
 {
-	struct sqltext_token tok;
-	struct sqltext text;
-	bool with = false;
+	const struct unitkind_place at = {u->flags, u->block, u->status != 'T', alone};
 
-	sqltext_init(&text, s->start, s->length, u->flags);
-	while (sqltext_token(&text, &tok) != SQLTEXT_END && !sqltext_is_word(&tok, "for")) {
-		if (with && tok.word == SQLWORD_HOLD)
-			return true;
-		with = tok.word == SQLWORD_WITH;
-	}
-	return false;
+	return unitkind_of(stmt, &at);
 }
 
-/* Is its first word LOCK, which SQLWORD_... lacks? */
+/* Has anything to be done ahead of the statement, which sets parameters? */
 static bool
-is_lock(const struct sqltext_stmt *s)
+captures(struct unit *u, const struct sqltext_stmt *stmt)
 {
-	return s->first[0] == SQLWORD_OTHER && s->length > 4 &&
-	       strncasecmp(s->start, "lock", 4) == 0 && !isalnum((unsigned char)s->start[4]) &&
-	       s->start[4] != '_';
-}
-
-/* Is it a SET TRANSACTION whose modes are understood? */
-static bool
-sets_modes(const struct sqltext_stmt *s)
-{
-	struct sqlmodes modes = {0};
-
-	return s->first[0] == SQLWORD_SET && s->first[1] == SQLWORD_TRANSACTION &&
-	       sqlmodes_read(s->start, s->length, &modes);
-}
-
-/* `alone`: it is no part of a Query with other statements, which PostgreSQL would take for a
- * transaction block in most respects. */
-static enum kind
-kind_of(const struct unit *u, const struct sqltext_stmt *s, bool alone)
-{
-	const enum sqltext_word *w = s->first;
-
-	switch (w[0]) {
-	case SQLWORD_SAVEPOINT:
-	case SQLWORD_RELEASE:
-		return u->block ? KIND_ORDINARY : KIND_OUTSIDE;
-	case SQLWORD_PREPARE:
-		return w[1] == SQLWORD_TRANSACTION ? KIND_REFUSED : KIND_ORDINARY;
-	case SQLWORD_LISTEN:
-		return KIND_REFUSED;
-	case SQLWORD_DISCARD:
-		return w[1] == SQLWORD_ALL && !u->block && alone ? KIND_DISCARD : KIND_ORDINARY;
-	case SQLWORD_DECLARE:
-		return is_holdable(u, s)    ? KIND_REFUSED
-		       : u->block || !alone ? KIND_ORDINARY
-					    : KIND_OUTSIDE;
-	case SQLWORD_COMMIT:
-		return w[1] == SQLWORD_PREPARED ? KIND_REFUSED : KIND_CONTROL;
-	case SQLWORD_ROLLBACK:
-		if (transaction_is(s))
-			return KIND_CONTROL;
-		if (w[1] == SQLWORD_PREPARED)
-			return KIND_REFUSED;
-		return u->block ? KIND_ORDINARY : KIND_OUTSIDE;
-	case SQLWORD_SET:
-		if (u->block && u->status == 'T' && sets_modes(s))
-			return KIND_MODES;
-		return unitset_each(s, u->flags, NULL, NULL) > 0 ? KIND_SETS : KIND_ORDINARY;
-	default:
-		if (transaction_is(s))
-			return KIND_CONTROL;
-		if (is_lock(s))
-			return u->block || !alone ? KIND_ORDINARY : KIND_OUTSIDE;
-		return unitset_each(s, u->flags, NULL, NULL) > 0 ? KIND_SETS : KIND_ORDINARY;
-	}
-}
-
-/* Could a statement be more than an ordinary one, in a block or outside of one? */
-static bool
-may_be_special(const struct unit *u, const struct sqltext_stmt *s)
-{
-	switch (s->first[0]) {
-	case SQLWORD_SAVEPOINT:
-	case SQLWORD_RELEASE:
-	case SQLWORD_COMMIT:
-	case SQLWORD_ROLLBACK:
-	case SQLWORD_LISTEN:
-	case SQLWORD_DECLARE:
-		return true;
-	case SQLWORD_PREPARE:
-		return s->first[1] == SQLWORD_TRANSACTION;
-	case SQLWORD_DISCARD:
-		return s->first[1] == SQLWORD_ALL;
-	case SQLWORD_SET:
-		return s->first[1] == SQLWORD_TRANSACTION ||
-		       unitset_each(s, u->flags, NULL, NULL) > 0;
-	default:
-		return transaction_is(s) || is_lock(s) || unitset_each(s, u->flags, NULL, NULL) > 0;
-	}
-}
-
-static bool
-has_special(const struct unit *u, const char *text, size_t bytes)
-{
-	struct sqltext at;
-	struct sqltext_stmt stmt;
-
-	sqltext_init(&at, text, bytes, u->flags);
-	while (sqltext_next(&at, &stmt))
-		if (may_be_special(u, &stmt))
-			return true;
-	return false;
+	return u->status != 'E' && unitlocal_capture(&u->locals, stmt, u->flags);
 }
 
 /* Sends the ordinary statements from text_at up to `end` of the text, with blanks in place of what
@@ -847,7 +436,7 @@ next_part(struct unit *u)
 {
 	struct sqltext at, before;
 	struct sqltext_stmt stmt;
-	enum kind kind;
+	enum unitkind kind;
 	const char *start;
 	size_t end;
 
@@ -862,7 +451,7 @@ next_part(struct unit *u)
 	}
 	kind = kind_of(u, &stmt, u->text_single);
 	start = stmt.start;
-	if (kind != KIND_ORDINARY && kind != KIND_SETS) {
+	if (kind != UNITKIND_ORDINARY && kind != UNITKIND_SETS) {
 		size_t length = stmt.length;
 
 		end = (size_t)(at.at - u->text);
@@ -874,102 +463,23 @@ next_part(struct unit *u)
 		begin_own(u, UNIT_OWN_OPEN);
 		return;
 	}
-	if (kind == KIND_SETS && !u->captured && capture(u, &stmt)) {
+	if (kind == UNITKIND_SETS && !u->captured && captures(u, &stmt)) {
 		begin_own(u, UNIT_OWN_CAPTURE);
 		return;
 	}
 	u->captured = false;
-	if (kind == KIND_SETS)
+	if (kind == UNITKIND_SETS)
 		warn_of_local(u, &stmt, u->text_single);
 	for (before = at; sqltext_next(&at, &stmt); before = at)
-		if (may_be_special(u, &stmt))
+		if (unitkind_may_differ(&stmt, u->flags))
 			break;
 	end = (size_t)(before.at - u->text);
 	send_part(u, end);
 	part_taken(u, end);
 }
 
-/* ---- names ---- */
-
-static struct unit_name *
-find_name(const struct unit *u, char type, const char *name)
-{
-	struct list_node *n;
-
-	LIST_EACH (n, &u->names) {
-		struct unit_name *x = LIST_OBJ(n, struct unit_name, node);
-
-		if (x->type == type && strcmp(x->name, name) == 0)
-			return x;
-	}
-	return NULL;
-}
-
-/* `text` is NULL: it is an ordinary one. */
-static void
-note_name(struct unit *u, char type, const char *name, const char *text)
-{
-	struct unit_name *x = find_name(u, type, name);
-
-	if (x)
-		free_name(u, x);
-	if (text == NULL)
-		return;
-	x = mem_calloc(1, sizeof *x);
-	x->type = type;
-	x->name = mem_strdup(name);
-	x->text = mem_strdup(text);
-	list_append(&u->names, &x->node);
-}
-
-/* The unit has ended, and its portals with it. */
-static void
-forget_portals(struct unit *u)
-{
-	struct list_node *n, *after;
-
-	LIST_EACH_SAFE (n, after, &u->names)
-		if (LIST_OBJ(n, struct unit_name, node)->type == 'P')
-			free_name(u, LIST_OBJ(n, struct unit_name, node));
-}
-
-static void
-note_message(struct unit *u, char type, const uint8_t *body, size_t bytes)
-{
-	struct unit_name *x;
-	const char *name, *text;
-	struct reader r;
-	char what;
-
-	reader_init(&r, body, bytes);
-	switch (type) {
-	case 'P':
-		name = reader_str(&r);
-		text = reader_str(&r);
-		if (!r.failed)
-			note_name(u, 'S', name, has_special(u, text, strlen(text)) ? text : NULL);
-		return;
-	case 'B':
-		name = reader_str(&r);
-		text = reader_str(&r);
-		if (r.failed)
-			return;
-		x = find_name(u, 'S', text);
-		note_name(u, 'P', name, x ? x->text : NULL);
-		return;
-	case 'C':
-		what = (char)reader_u8(&r);
-		name = reader_str(&r);
-		if (!r.failed)
-			note_name(u, what, name, NULL);
-		return;
-	default:
-		return;
-	}
-}
-
 /* The kind of the statement that an Execute executes, and its text. */
-static enum kind
+static enum unitkind
 kind_of_execute(const struct unit *u, const uint8_t *body, size_t bytes, struct unit_name **portal,
 		struct sqltext_stmt *stmt)
 {
@@ -980,12 +490,12 @@ kind_of_execute(const struct unit *u, const uint8_t *body, size_t bytes, struct 
 
 	reader_init(&r, body, bytes);
 	name = reader_str(&r);
-	x = r.failed ? NULL : find_name(u, 'P', name);
+	x = r.failed ? NULL : unitname_find(&u->names, 'P', name);
 	if (x == NULL)
-		return KIND_ORDINARY;
+		return UNITKIND_ORDINARY;
 	*portal = x;
 	sqltext_init(&at, x->text, strlen(x->text), u->flags);
-	return sqltext_next(&at, stmt) ? kind_of(u, stmt, true) : KIND_ORDINARY;
+	return sqltext_next(&at, stmt) ? kind_of(u, stmt, true) : UNITKIND_ORDINARY;
 }
 
 /* ---- messages of the member ---- */
@@ -995,16 +505,6 @@ unit_takes_header(char type)
 {
 	return type == 'd' || type == 'c' || type == 'f' || type == 'S' || type == 'H' ||
 	       type == 'X' || type == 'D' || type == 'F';
-}
-
-static bool
-is_single(const struct unit *u, const char *text, size_t bytes)
-{
-	struct sqltext at;
-	struct sqltext_stmt stmt;
-
-	sqltext_init(&at, text, bytes, u->flags);
-	return sqltext_next(&at, &stmt) && !sqltext_next(&at, &stmt);
 }
 
 static enum unit_verdict
@@ -1024,14 +524,14 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		u->exchange = u->drained = false;
 		u->state = UNIT_REST;
 	}
-	if (terminated && has_special(u, (const char *)body, bytes - 1)) {
+	if (terminated && unitkind_any((const char *)body, bytes - 1, u->flags)) {
 		u->text = mem_strndup((const char *)body, bytes - 1);
 		u->text_bytes = bytes - 1;
 		u->text_at = u->text_chars = 0;
-		u->text_single = is_single(u, u->text, u->text_bytes);
+		u->text_single = unitkind_is_single(u->text, u->text_bytes, u->flags);
 		u->failed = u->captured = false;
 		/* A simple Query ends the unnamed statement. */
-		note_name(u, 'S', "", NULL);
+		unitname_note(&u->names, 'S', "", NULL);
 		next_part(u);
 		return UNIT_DROP;
 	}
@@ -1039,7 +539,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		begin_own(u, UNIT_OWN_OPEN);
 		return UNIT_HOLD;
 	}
-	note_name(u, 'S', "", NULL);
+	unitname_note(&u->names, 'S', "", NULL);
 	u->failed = false;
 	u->state = UNIT_QUERY;
 	return UNIT_PASS;
@@ -1047,7 +547,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 
 /* Executes the portal, whose statement the server does not get. */
 static void
-execute_special(struct unit *u, enum kind kind, struct unit_name *portal)
+execute_special(struct unit *u, enum unitkind kind, struct unit_name *portal)
 {
 	char message[128];
 	char *text;
@@ -1070,32 +570,32 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
 	struct unit_name *portal = NULL;
 	struct sqltext_stmt stmt;
-	enum kind kind = KIND_ORDINARY;
+	enum unitkind kind = UNITKIND_ORDINARY;
 
 	if (u->state == UNIT_EXCHANGE && u->failed)
 		return UNIT_DROP;
 	if (type == 'E')
 		kind = kind_of_execute(u, body, bytes, &portal, &stmt);
-	if (kind == KIND_SETS && (u->captured || u->status == 'E' || portal->done)) {
+	if (kind == UNITKIND_SETS && (u->captured || u->status == 'E' || portal->done)) {
 		u->captured = false;
 		portal->done = true;
-		kind = KIND_ORDINARY;
+		kind = UNITKIND_ORDINARY;
 	}
-	if (kind != KIND_ORDINARY) {
+	if (kind != UNITKIND_ORDINARY) {
 		if (!u->drained) {
 			msg_sync(&u->out);
 			u->state = UNIT_DRAINING;
 			u->exchange = true;
 			return UNIT_HOLD;
 		}
-		if (kind == KIND_SETS && u->open) {
+		if (kind == UNITKIND_SETS && u->open) {
 			warn_of_local(u, &stmt, true);
-			if (capture(u, &stmt)) {
+			if (captures(u, &stmt)) {
 				begin_own(u, UNIT_OWN_CAPTURE);
 				return UNIT_HOLD;
 			}
 			portal->done = true;
-		} else if (kind != KIND_SETS) {
+		} else if (kind != UNITKIND_SETS) {
 			execute_special(u, kind, portal);
 			return UNIT_DROP;
 		}
@@ -1109,7 +609,7 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	u->exchange = true;
 	u->drained = false;
 	u->state = UNIT_EXCHANGE;
-	note_message(u, type, body, bytes);
+	unitname_message(&u->names, type, body, bytes, u->flags);
 	return UNIT_PASS;
 }
 
@@ -1255,10 +755,11 @@ own_ended(struct unit *u)
 		if (!good) {
 			const char *why = msg_report_field(buf_data(&u->error), u->error.len, 'M');
 
-			msg_report(&u->reply, 'N', "NOTICE", "0A000",
-				   "the modes of this transaction are not those of the joined scope, "
-				   "whose transaction goes on with its own",
-				   why, NULL);
+			msg_report(
+			    &u->reply, 'N', "NOTICE", "0A000",
+			    "the modes of this transaction are not those of the joined scope, "
+			    "whose transaction goes on with its own",
+			    why, NULL);
 			begin_own(u, UNIT_OWN_UNMODES);
 			return;
 		}
@@ -1287,8 +788,9 @@ own_ended(struct unit *u)
 		}
 		break;
 	case UNIT_OWN_TIDY:
+		/* They stay. If not even its savepoint was made, neither can that be undone. */
 		if (!good) {
-			u->broken = "temporary tables could not be dropped in it";
+			begin_own(u, UNIT_OWN_UNDO);
 			return;
 		}
 		break;
@@ -1297,8 +799,8 @@ own_ended(struct unit *u)
 		break;
 	}
 	if (was == UNIT_OWN_COMMIT || was == UNIT_OWN_UNDO) {
-		forget_locals(u);
-		forget_portals(u);
+		unitlocal_forget(&u->locals);
+		unitname_forget_portals(&u->names);
 	}
 	u->own = UNIT_OWN_NONE;
 	u->tries = 0;
@@ -1392,71 +894,6 @@ unit_can_move(const struct unit *u)
 	       !u->setting && !u->discarding && !u->ready && u->out.len == 0 && u->reply.len == 0;
 }
 
-static void
-names_pack(struct pack *p, struct unit *u)
-{
-	uint32_t count = u->names.count;
-	struct list_node *n = u->names.head.next;
-
-	PACK(p, count);
-	for (uint32_t i = 0; i < count && !p->failed; i++) {
-		struct unit_name none = {0}, *x = &none;
-
-		if (!pack_reading(p)) {
-			x = LIST_OBJ(n, struct unit_name, node);
-			n = n->next;
-		}
-		PACK(p, x->type);
-		PACK(p, x->done);
-		pack_str(p, &x->name);
-		pack_str(p, &x->text);
-		if (!pack_reading(p))
-			continue;
-		if (x->name && x->text && !p->failed) {
-			struct unit_name *copy = mem_calloc(1, sizeof *copy);
-
-			*copy = none;
-			list_append(&u->names, &copy->node);
-		} else {
-			p->failed = true;
-			free(x->name);
-			free(x->text);
-		}
-	}
-}
-
-static void
-locals_pack(struct pack *p, struct unit *u)
-{
-	uint32_t count = u->locals.count;
-	struct list_node *n = u->locals.head.next;
-
-	PACK(p, count);
-	for (uint32_t i = 0; i < count && !p->failed; i++) {
-		struct unit_local *l = NULL;
-		unsigned number = 0;
-		char *name = NULL;
-
-		if (!pack_reading(p)) {
-			l = LIST_OBJ(n, struct unit_local, node);
-			n = n->next;
-			number = l->number;
-			name = l->name;
-		}
-		PACK(p, number);
-		pack_str(p, &name);
-		if (!pack_reading(p))
-			continue;
-		if (name && !p->failed) {
-			l = mem_calloc(1, sizeof *l + strlen(name) + 1);
-			strcpy(l->name, name);
-			l->number = number;
-			list_append(&u->locals, &l->node);
-		}
-		free(name);
-	}
-}
-
 void
 unit_pack(struct pack *p, struct unit *u)
 {
@@ -1475,8 +912,8 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->text_at);
 	PACK(p, u->text_chars);
 	PACK(p, u->text_single);
-	names_pack(p, u);
-	locals_pack(p, u);
+	unitname_pack(p, &u->names);
+	unitlocal_pack(p, &u->locals);
 	if (!pack_reading(p))
 		return;
 	u->name[sizeof u->name - 1] = 0;

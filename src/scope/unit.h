@@ -35,6 +35,9 @@
 #include "base/list.h"
 #include "base/pack.h"
 #include "scope/grammar.h"
+#include "scope/unitlocal.h"
+#include "scope/unitname.h"
+#include "scope/unitown.h"
 
 #define UNIT_TEXT_MAX (16u * 1024 * 1024) /* bytes of a message with SQL text */
 
@@ -46,22 +49,6 @@ enum unit_state {
 	UNIT_DRAINING, /* in an exchange, behind a Sync of our own */
 	UNIT_SYNCING,  /* behind the member's Sync */
 	UNIT_NSTATES
-};
-
-/* What a sequence of our own is for. */
-enum unit_own {
-	UNIT_OWN_NONE,
-	UNIT_OWN_START,   /* forgets statements that others have prepared */
-	UNIT_OWN_RESTART, /* and parameters */
-	UNIT_OWN_OPEN,
-	UNIT_OWN_COMMIT,
-	UNIT_OWN_UNDO,
-	UNIT_OWN_MODES,   /* SET TRANSACTION of the modes of a BEGIN */
-	UNIT_OWN_UNMODES, /* that was refused: rolls back to before it */
-	UNIT_OWN_DISCARD, /* what there can be of a DISCARD ALL */
-	UNIT_OWN_CAPTURE, /* keeps values of parameters ahead of a SET LOCAL */
-	UNIT_OWN_TIDY,    /* drops what members have left that are gone */
-	UNIT_OWN_FAIL,    /* makes the member's transaction fail */
 };
 
 enum unit_verdict {
@@ -97,7 +84,7 @@ struct unit {
 	bool setting;            /* a SET TRANSACTION is being done, by `modes` */
 	bool discarding;         /* a DISCARD ALL is being done */
 	bool ready;              /* ReadyForQuery is due to the member */
-	char *modes;             /* BEGIN, SET TRANSACTION: modes that are still to be set; or NULL */
+	char *modes; /* BEGIN, SET TRANSACTION: modes that are still to be set; or NULL */
 
 	/* A Query with transaction control, which is done part by part; or NULL. */
 	char *text;
@@ -105,13 +92,10 @@ struct unit {
 	size_t text_chars; /* characters before text_at */
 	bool text_single;  /* it is one statement */
 
-	/* Parameters that the unit has set for its transaction: at its COMMIT they get the values
-	 * from before. */
-	struct list locals; /* struct unit_local */
-	struct buf capture; /* the statements of CAPTURE, with a NUL behind them */
-	bool captured;      /* they have been executed, and the statement that sets comes next */
+	struct unit_locals locals;
+	bool captured; /* what comes ahead of a SET LOCAL has been done, and it comes next */
 
-	struct list names;  /* struct unit_name: of statements and portals that are control */
+	struct list names;  /* unitname.h */
 	struct buf out;     /* messages for the server, to be sent before what is passed */
 	struct buf reply;   /* messages for the member, likewise */
 	const char *broken; /* static: the scope cannot go on; NULL: it can */

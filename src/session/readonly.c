@@ -1,5 +1,5 @@
-#include "scope/stack.h"
 #include "session/readonly.h"
+#include "scope/stack.h"
 
 #include <string.h>
 #include <strings.h>

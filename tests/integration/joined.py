@@ -294,6 +294,7 @@ def another_user(t):
     r = subprocess.run(["/usr/bin/python3", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                        timeout=60, check=False, user=nobody.pw_uid, group=nobody.pw_gid)
     if "ModuleNotFoundError" in r.stdout or "Permission" in r.stdout:
+        note("nobody cannot read the tests, or reach the socket: " + r.stdout.splitlines()[-1])
         return
     check(r.stdout.startswith("28000"), "another user is told: " + r.stdout)
     c.execute("EXIT")
@@ -478,7 +479,7 @@ def ends(t):
             wait_until(lambda: any("pg_sleep" in r["query"] for r in t.activity()), 5, "the query runs")
             c.close()
         elif how == "server":
-            pid = t.value("SELECT pid FROM pg_stat_activity WHERE query LIKE '%%pg_sleep%%' AND pid <> pg_backend_pid()")
+            wait_until(lambda: any("pg_sleep" in r["query"] for r in t.activity()), 5, "the query runs")
             t.sql("SELECT pg_terminate_backend(%s)" % pid)
         for w in m, idle:
             e = w.until_closed().errors[-1]

@@ -394,7 +394,7 @@ START_TEST(a_set_local_ends_with_the_unit)
 	query("COMMIT");
 	ck_assert_ptr_nonnull(strstr(to_server(), "set_config( E'work_mem', pg_catalog.substr("));
 	ready("T");
-	ck_assert_uint_eq(u.locals.count, 0);
+	ck_assert_uint_eq(u.locals.list.count, 0);
 	/* A plain SET has nothing to be restored. */
 	query("SET work_mem = '1MB'");
 	ck_assert_str_eq(to_server(), OPEN);
@@ -590,7 +590,7 @@ START_TEST(it_is_handed_over)
 	ck_assert(next.block && next.open && next.exchange);
 	ck_assert_str_eq(next.name, u.name);
 	ck_assert_uint_eq(next.names.count, 2);
-	ck_assert_uint_eq(next.locals.count, 1);
+	ck_assert_uint_eq(next.locals.list.count, 1);
 	unit_clear(&next);
 }
 END_TEST

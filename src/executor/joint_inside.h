@@ -1,0 +1,48 @@
+/* joint_inside: what executor/joint.c and executor/joint_pack.c share. */
+#ifndef PGWITH_EXECUTOR_JOINT_INSIDE_H
+#define PGWITH_EXECUTOR_JOINT_INSIDE_H
+
+#include "base/list.h"
+#include "executor/joint.h"
+#include "loop/stream.h"
+#include "pool/lease.h"
+#include "pool/pool.h"
+#include "scope/stack.h"
+#include "scope/unit.h"
+#include "session/session.h"
+
+#define FRONT_QUEUE_MAX (4u * 1024 * 1024) /* bytes towards a member that may be queued */
+
+struct joint {
+	struct list_node node; /* in site->joints */
+	struct site *site;
+	struct session *owner;
+	struct scope *frame;
+	struct pool *pool; /* of the members */
+	struct pool_joined joined;
+	char token[JOINT_TOKEN + 1];
+	struct stream front; /* our end of the socket pair */
+	struct unit unit;
+	struct buf in;        /* of the member: messages that are not whole, or have to wait */
+	uint32_t passing;     /* bytes of a message of the member that are still to be passed on */
+	bool passing_dropped; /* they are dropped instead */
+	struct buf back;      /* of the server: a message that is not whole, or a part of it */
+	uint32_t returning;   /* bytes of a message of the server, likewise */
+	bool returning_dropped;
+	struct server *cancelled; /* a cancel is under way for it: the members'; or NULL */
+	bool tidied;    /* temporary objects of members that are gone have just been dropped */
+	bool restarted; /* a new server for the members may be made */
+	bool closing;   /* members are being ended */
+	bool broken;    /* the unit, or the member's end, has broken off */
+};
+
+/* Makes one without its front, token and pool. */
+struct joint *joint_new_(struct session *, struct scope *);
+/* Gives it its end of the socket pair. */
+void joint_set_front_(struct joint *, int fd);
+/* The pool is its members' from now on, and the lease of its frame has its callbacks. */
+void joint_take_(struct joint *, struct pool *);
+/* Handles what has come from the member, as far as that is possible now. */
+void joint_go_on_(struct joint *);
+
+#endif

@@ -1,0 +1,197 @@
+#include "scope/unitlocal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "scope/unitset.h"
+
+#define CAPTURE_MAX (64u * 1024) /* bytes of the statements ahead of one */
+
+/* A parameter that the unit has set for its transaction. What it was before is kept on the server,
+ * in a parameter of ours, so that a ROLLBACK TO of the member rolls that back, too. */
+struct unit_local {
+	struct list_node node;
+	unsigned number; /* of the parameter of ours */
+	char name[];
+};
+
+void
+unitlocal_forget(struct unit_locals *u)
+{
+	struct list_node *n;
+
+	while ((n = list_first(&u->list)) != NULL) {
+		list_remove(&u->list, n);
+		free(LIST_OBJ(n, struct unit_local, node));
+	}
+}
+
+void
+unitlocal_init(struct unit_locals *u, const char *prefix)
+{
+	list_init(&u->list);
+	u->prefix = prefix;
+	buf_init(&u->capture, CAPTURE_MAX);
+}
+
+void
+unitlocal_clear(struct unit_locals *u)
+{
+	unitlocal_forget(u);
+	buf_clear(&u->capture);
+}
+
+static void
+add_literal(struct buf *sql, const char *text)
+{
+	buf_add_fmt(sql, " E'");
+	for (; *text; text++) {
+		if (*text == '\'' || *text == '\\')
+			buf_add_u8(sql, (uint8_t)*text);
+		buf_add_u8(sql, (uint8_t)*text);
+	}
+	buf_add_u8(sql, '\'');
+}
+
+static struct unit_local *
+find_local(const struct unit_locals *u, const char *name)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &u->list) {
+		struct unit_local *l = LIST_OBJ(n, struct unit_local, node);
+
+		if (strcasecmp(l->name, name) == 0)
+			return l;
+	}
+	return NULL;
+}
+
+static struct unit_local *
+add_local(struct unit_locals *u, const char *name)
+{
+	size_t bytes = strlen(name) + 1;
+	struct unit_local *l = mem_calloc(1, sizeof *l + bytes);
+
+	memcpy(l->name, name, bytes);
+	l->number = u->list.count;
+	/* Others can be set again only with the rights of these. */
+	if (strcasecmp(name, "session_authorization") == 0)
+		list_prepend(&u->list, &l->node);
+	else
+		list_append(&u->list, &l->node);
+	return l;
+}
+
+/* Forgets the value that the parameter had before the unit has set it: what it has now stays. */
+static void
+add_forget(const struct unit_locals *u, const struct unit_local *l, struct buf *sql)
+{
+	buf_add_fmt(sql, "SELECT pg_catalog.set_config('%s.v%u', '', true);", u->prefix, l->number);
+}
+
+/* Keeps the value that the parameter has now, unless that was set for the transaction, too. */
+static void
+add_keep(const struct unit_locals *u, const struct unit_local *l, struct buf *sql)
+{
+	buf_add_fmt(sql,
+		    "SELECT pg_catalog.set_config('%s.v%u', CASE WHEN "
+		    "coalesce(pg_catalog.current_setting('%s.v%u', true), '') = '' THEN "
+		    "'v' || coalesce(pg_catalog.current_setting(",
+		    u->prefix, l->number, u->prefix, l->number);
+	add_literal(sql, l->name);
+	buf_add_fmt(sql, ", true), '') ELSE pg_catalog.current_setting('%s.v%u', true) END, true);",
+		    u->prefix, l->number);
+}
+
+/* Gives the parameter its value from before. */
+static void
+add_restore(const struct unit_locals *u, const struct unit_local *l, struct buf *sql)
+{
+	buf_add_fmt(sql,
+		    "SELECT CASE WHEN coalesce(pg_catalog.current_setting('%s.v%u', true), '') "
+		    "<> '' THEN pg_catalog.set_config(",
+		    u->prefix, l->number);
+	add_literal(sql, l->name);
+	buf_add_fmt(
+	    sql, ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), true) END;",
+	    u->prefix, l->number);
+}
+
+static void
+capture_one(void *arg, const char *name, bool local)
+{
+	struct unit_locals *u = arg;
+	struct unit_local *l = name ? find_local(u, name) : NULL;
+	struct list_node *n;
+
+	if (name == NULL) {
+		LIST_EACH (n, &u->list)
+			add_forget(u, LIST_OBJ(n, struct unit_local, node), &u->capture);
+	} else if (local) {
+		/* PostgreSQL itself ends these with the savepoint. */
+		if (strncasecmp(name, "transaction_", 12) == 0)
+			return;
+		if (strcasecmp(name, "session_authorization") == 0)
+			capture_one(u, "role", true);
+		add_keep(u, l ? l : add_local(u, name), &u->capture);
+	} else if (l) {
+		add_forget(u, l, &u->capture);
+	}
+}
+
+bool
+unitlocal_capture(struct unit_locals *u, const struct sqltext_stmt *stmt, unsigned flags)
+{
+	buf_reset(&u->capture);
+	unitset_each(stmt, flags, capture_one, u);
+	if (u->capture.len == 0)
+		return false;
+	buf_add_u8(&u->capture, 0);
+	return true;
+}
+
+void
+unitlocal_restore(const struct unit_locals *u, struct buf *sql)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &u->list)
+		add_restore(u, LIST_OBJ(n, struct unit_local, node), sql);
+	LIST_EACH (n, &u->list)
+		add_forget(u, LIST_OBJ(n, struct unit_local, node), sql);
+}
+
+void
+unitlocal_pack(struct pack *p, struct unit_locals *u)
+{
+	uint32_t count = u->list.count;
+	struct list_node *n = u->list.head.next;
+
+	PACK(p, count);
+	for (uint32_t i = 0; i < count && !p->failed; i++) {
+		struct unit_local *l = NULL;
+		unsigned number = 0;
+		char *name = NULL;
+
+		if (!pack_reading(p)) {
+			l = LIST_OBJ(n, struct unit_local, node);
+			n = n->next;
+			number = l->number;
+			name = l->name;
+		}
+		PACK(p, number);
+		pack_str(p, &name);
+		if (!pack_reading(p))
+			continue;
+		if (name && !p->failed) {
+			l = mem_calloc(1, sizeof *l + strlen(name) + 1);
+			strcpy(l->name, name);
+			l->number = number;
+			list_append(&u->list, &l->node);
+		}
+		free(name);
+	}
+}

@@ -1,0 +1,36 @@
+/* unitlocal: parameters that a unit has set for its transaction only, by SET LOCAL. The RELEASE of
+ * its savepoint would keep them, so they get their values from before ahead of it. Makes the
+ * statements for that, and does no I/O. */
+#ifndef PGWITH_SCOPE_UNITLOCAL_H
+#define PGWITH_SCOPE_UNITLOCAL_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/pack.h"
+#include "wire/sqltext.h"
+
+struct unit_locals {
+	struct list list;
+	const char *prefix; /* of parameters of ours on the server, in which values are kept */
+	struct buf capture; /* the statements of unitlocal_capture(), with a NUL behind them */
+};
+
+void unitlocal_init(struct unit_locals *, const char *prefix);
+void unitlocal_clear(struct unit_locals *);
+
+/* The statement is about to be executed: what has to be done ahead of it goes to `capture`, as
+ * statements with a semicolon behind each. Returns true if there is anything. */
+bool unitlocal_capture(struct unit_locals *, const struct sqltext_stmt *, unsigned flags);
+
+/* Adds, in the same way, what gives all of them their values from before. */
+void unitlocal_restore(const struct unit_locals *, struct buf *sql);
+
+/* The unit has ended. */
+void unitlocal_forget(struct unit_locals *);
+
+/* For the handover. */
+void unitlocal_pack(struct pack *, struct unit_locals *);
+
+#endif

@@ -1,0 +1,135 @@
+#include "scope/unitname.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "scope/unitkind.h"
+#include "wire/reader.h"
+
+static void
+free_name(struct list *names, struct unit_name *n)
+{
+	list_remove(names, &n->node);
+	free(n->name);
+	free(n->text);
+	free(n);
+}
+
+void
+unitname_clear(struct list *names)
+{
+	struct list_node *n;
+
+	while ((n = list_first(names)) != NULL)
+		free_name(names, LIST_OBJ(n, struct unit_name, node));
+}
+
+struct unit_name *
+unitname_find(const struct list *names, char type, const char *name)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, names) {
+		struct unit_name *x = LIST_OBJ(n, struct unit_name, node);
+
+		if (x->type == type && strcmp(x->name, name) == 0)
+			return x;
+	}
+	return NULL;
+}
+
+void
+unitname_note(struct list *names, char type, const char *name, const char *text)
+{
+	struct unit_name *x = unitname_find(names, type, name);
+
+	if (x)
+		free_name(names, x);
+	if (text == NULL)
+		return;
+	x = mem_calloc(1, sizeof *x);
+	x->type = type;
+	x->name = mem_strdup(name);
+	x->text = mem_strdup(text);
+	list_append(names, &x->node);
+}
+
+void
+unitname_forget_portals(struct list *names)
+{
+	struct list_node *n, *after;
+
+	LIST_EACH_SAFE (n, after, names)
+		if (LIST_OBJ(n, struct unit_name, node)->type == 'P')
+			free_name(names, LIST_OBJ(n, struct unit_name, node));
+}
+
+void
+unitname_message(struct list *names, char type, const uint8_t *body, size_t bytes, unsigned flags)
+{
+	struct unit_name *x;
+	const char *name, *text;
+	struct reader r;
+	char what;
+
+	reader_init(&r, body, bytes);
+	switch (type) {
+	case 'P':
+		name = reader_str(&r);
+		text = reader_str(&r);
+		if (!r.failed)
+			unitname_note(names, 'S', name,
+				      unitkind_any(text, strlen(text), flags) ? text : NULL);
+		return;
+	case 'B':
+		name = reader_str(&r);
+		text = reader_str(&r);
+		if (r.failed)
+			return;
+		x = unitname_find(names, 'S', text);
+		unitname_note(names, 'P', name, x ? x->text : NULL);
+		return;
+	case 'C':
+		what = (char)reader_u8(&r);
+		name = reader_str(&r);
+		if (!r.failed)
+			unitname_note(names, what, name, NULL);
+		return;
+	default:
+		return;
+	}
+}
+
+void
+unitname_pack(struct pack *p, struct list *names)
+{
+	uint32_t count = names->count;
+	struct list_node *n = names->head.next;
+
+	PACK(p, count);
+	for (uint32_t i = 0; i < count && !p->failed; i++) {
+		struct unit_name none = {0}, *x = &none;
+
+		if (!pack_reading(p)) {
+			x = LIST_OBJ(n, struct unit_name, node);
+			n = n->next;
+		}
+		PACK(p, x->type);
+		PACK(p, x->done);
+		pack_str(p, &x->name);
+		pack_str(p, &x->text);
+		if (!pack_reading(p))
+			continue;
+		if (x->name && x->text && !p->failed) {
+			struct unit_name *copy = mem_calloc(1, sizeof *copy);
+
+			*copy = none;
+			list_append(names, &copy->node);
+		} else {
+			p->failed = true;
+			free(x->name);
+			free(x->text);
+		}
+	}
+}
