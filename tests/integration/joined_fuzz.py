@@ -120,7 +120,7 @@ def report(lab, program, seed, found):
 
 def generate(rng):
     while True:
-        params, steps = programs.generate(rng)
+        params, steps = programs.generate(rng, "silent")  # a member may not LISTEN
         steps = [s for s in steps if s[0] != "A" and not UNDEFINED.search(repr(s))]
         if steps and not UNDEFINED.search(repr(params)):
             return params, steps

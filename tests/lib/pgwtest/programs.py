@@ -503,13 +503,14 @@ def generate_unnamed(rng):
 
 
 def generate(rng, kind=None):
-    """(startup parameters, steps). `kind`: None, or "listening" for programs that listen only."""
+    """(startup parameters, steps). `kind`: None; "listening" for programs that listen only; "silent" for those
+    that do not."""
     if kind == "listening":
         return generate_listening(rng)
     roll = rng.random()
     if roll < 0.4:
         return generate_unnamed(rng)
-    if roll < 0.65:
+    if roll < 0.65 and kind != "silent":
         return generate_listening(rng)
     startup = a_startup(rng)
     known, texts = {}, {}
