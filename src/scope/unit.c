@@ -209,8 +209,7 @@ go_on_with_begin(struct unit *u)
 			return;
 		}
 		warn(u, "25001", "there is already a transaction in progress");
-		control_done(u);
-		return;
+		/* But PostgreSQL takes its modes. */
 	}
 	if (!u->open) {
 		begin_own(u, UNIT_OWN_OPEN);
@@ -530,9 +529,15 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		u->text_at = u->text_chars = 0;
 		u->text_single = unitkind_is_single(u->text, u->text_bytes, u->flags);
 		u->failed = u->captured = false;
-		/* A simple Query ends the unnamed statement. */
-		unitname_note(&u->names, 'S', "", NULL);
-		next_part(u);
+		/* A simple Query ends the unnamed statement and portal. The server may get none of
+		 * it: it must not execute a COMMIT that was prepared before. */
+		if (unitname_find(&u->names, 'S', "") || unitname_find(&u->names, 'P', "")) {
+			unitname_note(&u->names, 'S', "", NULL);
+			unitname_note(&u->names, 'P', "", NULL);
+			begin_own(u, UNIT_OWN_FORGET);
+		} else {
+			next_part(u);
+		}
 		return UNIT_DROP;
 	}
 	if (!u->open) {
@@ -540,6 +545,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		return UNIT_HOLD;
 	}
 	unitname_note(&u->names, 'S', "", NULL);
+	unitname_note(&u->names, 'P', "", NULL);
 	u->failed = false;
 	u->state = UNIT_QUERY;
 	return UNIT_PASS;
@@ -795,6 +801,7 @@ own_ended(struct unit *u)
 		}
 		break;
 	case UNIT_OWN_FAIL:
+	case UNIT_OWN_FORGET:
 	case UNIT_OWN_NONE:
 		break;
 	}

@@ -150,6 +150,10 @@ unitown_add(struct buf *out, enum unit_own what, const char *name, const char *m
 	case UNIT_OWN_CAPTURE:
 		add_each(&o, (const char *)buf_data(&locals->capture));
 		break;
+	case UNIT_OWN_FORGET:
+		msg_close(out, 'P', "");
+		msg_close(out, 'S', "");
+		break;
 	case UNIT_OWN_FAIL:
 		add_own_with(&o, "ROLLBACK TO SAVEPOINT ", "_none");
 		break;

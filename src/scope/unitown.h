@@ -20,6 +20,7 @@ enum unit_own {
 	UNIT_OWN_DISCARD, /* what there can be of a DISCARD ALL */
 	UNIT_OWN_CAPTURE, /* keeps values of parameters ahead of a SET LOCAL */
 	UNIT_OWN_TIDY,    /* drops what members have left that are gone */
+	UNIT_OWN_FORGET,  /* closes the unnamed statement and portal */
 	UNIT_OWN_FAIL,    /* makes the member's transaction fail */
 };
 

@@ -7,7 +7,8 @@ A program that fails is cut down to a short one, which is printed. PGWITH_FUZZ_P
 
 Left out, because a joined scope has no way to do it, or does it otherwise, as pgwith-scopes(7) says: LISTEN and NOTIFY,
 isolation levels and DEFERRABLE, read-only by default_transaction_read_only, cursors WITH HOLD, LOCK TABLE and DECLARE outside of BEGIN, and
-the session-level state of several members at once: temporary tables and advisory locks."""
+the session-level state of several members at once: temporary tables and advisory locks. Locks of the transaction last to the end of the scope.
+A text with BEGIN or COMMIT among other statements is done one by one, so that a syntax error behind them comes later."""
 
 import os
 import random
@@ -24,7 +25,7 @@ TRIES = 250     # of one program that is being cut down
 
 # Programs with one of these are not defined in a joined scope.
 UNDEFINED = re.compile(r"LISTEN|NOTIFY|pg_notify|ISOLATION|isolation|DEFERRABLE|deferrable|transaction_read_only|"
-                       r"CHARACTERISTICS|SET TRANSACTION|WITH HOLD|LOCK TABLE|DECLARE c1|PREPARED|default_tr|pg_cursors|"
+                       r"CHARACTERISTICS|SET TRANSACTION|WITH HOLD|LOCK TABLE|DECLARE c1|PREPARED|default_tr|pg_cursors|xact_lock|;.*SELEC\b|"
                        r"pg_temp|TEMP\b|client_min_messages|'transaction", re.I)
 
 

@@ -370,6 +370,27 @@ START_TEST(control_in_an_exchange)
 }
 END_TEST
 
+/* A COMMIT that was prepared without a name and not executed is gone with the next Query, even if
+ * the server gets nothing of that. */
+START_TEST(a_query_ends_what_is_unnamed)
+{
+	begin_block();
+	parse("", "COMMIT");
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	ready("T");
+	to_member();
+	ck_assert_int_eq(query("BEGIN READ ONLY"), UNIT_DROP);
+	ck_assert_int_eq(*(char *)buf_data(&u.out), 'C');
+	ck_assert_str_eq(to_server(), "S");
+	ck_assert_uint_eq(u.names.count, 0);
+	ready("T");
+	/* PostgreSQL warns of a second BEGIN, and takes its modes. */
+	ck_assert_ptr_nonnull(strstr(to_server(), "SET TRANSACTION READ ONLY"));
+	ready("T");
+	ck_assert_str_eq(to_member(), "N25001; CBEGIN; ZT");
+}
+END_TEST
+
 START_TEST(behind_an_error_an_exchange_is_skipped)
 {
 	begin_block();
@@ -615,6 +636,7 @@ main(void)
 	tcase_add_test(t, a_text_of_parts);
 	tcase_add_test(t, an_exchange_is_a_unit);
 	tcase_add_test(t, control_in_an_exchange);
+	tcase_add_test(t, a_query_ends_what_is_unnamed);
 	tcase_add_test(t, behind_an_error_an_exchange_is_skipped);
 	tcase_add_test(t, a_set_local_ends_with_the_unit);
 	tcase_add_test(t, which_parameters_are_set);
