@@ -3,6 +3,7 @@ the terminal, and what the program gets; and every way in which one of program, 
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -549,6 +550,21 @@ def daemon_goes(t):
     status, _, err = p.ended()
     equal(status, 77, err)
     check(err.startswith("pgwith: run: lost: "), err)
+
+
+@test
+def no_poll(t):
+    """if poll(2) fails, nobody looks after the lock: the program is ended, 125; a program that would end well is no exception"""
+    d = t.daemon(size=1)
+    for script in (READY + "signal.pause()", READY + "signal.signal(15, lambda n, f: os._exit(0)); signal.pause()"):
+        p = holding(t, d, script=script)
+        # poll(2) refuses more descriptors than the process may have
+        resource.prlimit(p.pid, resource.RLIMIT_NOFILE, (1, 1))
+        status, _, err = p.ended()
+        equal(status, 125, err)
+        equal(err, "pgwith: run: poll: Invalid argument: %s (pid %d) is ended\n" % (PY, p.program), "stderr")
+        check(is_gone(p.program), "the program is gone")
+        equal(locks(d), [], "free")
 
 
 @test

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "base/units.h"
@@ -17,18 +18,22 @@
 
 /* What is lost is said at once, and the program told to end; if it does not, it is killed. */
 struct ending {
-	int64_t kill_us; /* when; 0: nothing is lost */
+	int64_t kill_us; /* when; 0: the program may end by itself */
 	bool killed;
+	int status; /* our exit status if the program had to be ended */
 };
 
+/* Ends the program. `what` went wrong, and `why`; `status` is our exit status. */
 static void
-end_program(struct ending *e, const struct child *c, const struct request *r, const char *why)
+end_program(struct ending *e, const struct child *c, const struct request *r, const char *what,
+	    const char *why, int status)
 {
-	char *text =
-	    mem_printf("run: lost: %s: %s (pid %d) is ended", why, *r->how->program, (int)c->pid);
+	char *text = mem_printf("run: %s: %s: %s (pid %d) is ended", what, why, *r->how->program,
+				(int)c->pid);
 
 	ask_say(text);
 	free(text);
+	e->status = status;
 	e->kill_us = clock_us() + r->how->kill_after_us;
 	child_end(c, SIGTERM);
 }
@@ -42,6 +47,26 @@ left_ms(int64_t us)
 	return left < 0 ? us ? 0 : -1 : left > 60000 ? 60000 : (int)left;
 }
 
+/* Waits for what comes. poll(2) fails if the kernel has no memory: then nobody looks after what is
+ * held, so the program is ended, and only the clock tells when to look again. */
+static void
+wait_for(struct pollfd *p, nfds_t n, int ms, struct child *c, const struct request *r,
+	 struct ending *e)
+{
+	static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+
+	if (poll(p, n, ms) >= 0)
+		return;
+	for (nfds_t i = 0; i < n; i++)
+		p[i].revents = 0;
+	if (errno == EINTR)
+		return;
+	if (e->kill_us == 0)
+		end_program(e, c, r, "poll", strerror(errno), RUN_FAILED);
+	p[0].revents = POLLIN; /* reading the signals does not block */
+	nanosleep(&pause, NULL);
+}
+
 /* Waits for the end of the program, and looks after what is held. */
 static void
 watch(struct child *c, struct holder *h, const struct request *r, struct ending *e)
@@ -51,8 +76,7 @@ watch(struct child *c, struct holder *h, const struct request *r, struct ending 
 				     {.fd = e->kill_us ? -1 : holder_fd(h), .events = POLLIN}};
 		int64_t until = e->killed ? 0 : e->kill_us ? e->kill_us : holder_ask_us(h);
 
-		if (poll(p, 2, left_ms(until)) < 0 && errno != EINTR)
-			break;
+		wait_for(p, 2, left_ms(until), c, r, e);
 		if (p[0].revents)
 			child_signals(c);
 		if (c->ended)
@@ -67,7 +91,7 @@ watch(struct child *c, struct holder *h, const struct request *r, struct ending 
 		if (holder_ask_us(h) && clock_us() >= holder_ask_us(h))
 			holder_ask(h);
 		if (holder_fd(h) >= 0 && !holder_read(h))
-			end_program(e, c, r, holder_why(h));
+			end_program(e, c, r, "lost", holder_why(h), RUN_LOST);
 	}
 }
 
@@ -100,7 +124,7 @@ run_held(const struct request *r, struct holder *h, struct child *c, char **envi
 		return not_run(r, status);
 	watch(c, h, r, &e);
 	if (e.kill_us)
-		return RUN_LOST;
+		return e.status;
 	status = status_of(c);
 	if (status == 0 && !r->how->rolls_back)
 		return holder_leave_well(h, child_end_signals(c));
