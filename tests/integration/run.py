@@ -11,7 +11,7 @@ import time
 
 from pgwtest import Skip, check, child, equal, main, slow_factor, test, wait_until
 from pgwtest.daemon import SANITIZE_ENV, program
-from pgwtest.runs import PY, READY, Running, holding, is_gone, locks, members, run, words
+from pgwtest.runs import PY, READY, Running, ends_within, has_children, holding, is_gone, locks, members, run, state, words
 from pgwtest.terminal import Terminal
 
 # ---- exit statuses --------------------------------------------------------------------------------------------------------
@@ -454,10 +454,6 @@ def continued(t):
     """without a terminal: who stops the program and continues it, finds pgwith run as it was; SIGTSTP and SIGCONT are passed on"""
     d = t.daemon(size=1)
     p = Running(t, d, ("--lock", "a"), READY + "print(sys.stdin.readline())", start_new_session=True, process_group=None).ready()
-
-    def state(pid):
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rsplit(")", 1)[1].split()[0]
     os.kill(p.program, signal.SIGSTOP)
     wait_until(lambda: state(p.program) == "T", 5, "stopped")
     check(state(p.pid) != "T", "pgwith run is not")
@@ -565,6 +561,46 @@ def no_poll(t):
         equal(err, "pgwith: run: poll: Invalid argument: %s (pid %d) is ended\n" % (PY, p.program), "stderr")
         check(is_gone(p.program), "the program is gone")
         equal(locks(d), [], "free")
+
+
+@test
+def end_is_cut_short(t):
+    """a pgwithd that does not answer at the end: a second signal, or --kill-after behind the first one, ends the wait: 77"""
+    d = t.daemon(size=1)
+    for twice in (True, False):
+        p = holding(t, d, "--lock", "a", "--kill-after", "60s" if twice else "300ms")
+        d.console_close()
+        os.kill(d.pid, signal.SIGSTOP)
+        try:
+            p.p.stdin.close()
+            wait_until(lambda: is_gone(p.program), 5, "the program has ended")
+            if twice:
+                # Ctrl-Z works
+                wait_until(lambda: os.kill(p.pid, signal.SIGTSTP) or state(p.pid) == "T", 5, "stopped")
+                os.kill(p.pid, signal.SIGCONT)
+            # what has come before the program's end is known is passed on to that
+            wait_until(lambda: not has_children(p.pid), 5, "pgwith run knows")
+            os.kill(p.pid, signal.SIGTERM)
+            if twice:
+                check(not ends_within(p, 0.5), "one signal alone does not end it")
+                os.kill(p.pid, signal.SIGINT)
+            status, _, err = p.ended()
+        finally:
+            os.kill(d.pid, signal.SIGCONT)
+        equal((status, err), (77, "pgwith: a signal has come, and pgwithd does not answer\n"), "twice: %s" % twice)
+        wait_until(lambda: not locks(d), 5, "free")
+    # a signal at the end of a lock that pgwithd answers for changes nothing
+    p = holding(t, d, "--lock", "a")
+    d.console_close()
+    os.kill(d.pid, signal.SIGSTOP)
+    try:
+        p.p.stdin.close()
+        wait_until(lambda: is_gone(p.program) and not has_children(p.pid), 5, "the program has ended")
+        os.kill(p.pid, signal.SIGTERM)
+        check(not ends_within(p, 0.3), "it waits")
+    finally:
+        os.kill(d.pid, signal.SIGCONT)
+    equal(p.ended(), (0, "", ""), "status")
 
 
 @test

@@ -198,13 +198,18 @@ child_signals(struct child *c)
 int
 child_end_signals(const struct child *c)
 {
-	sigset_t ends;
+	sigset_t ends, stops;
 
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGQUIT);
 	sigaddset(&ends, SIGTERM);
 	sigaddset(&ends, SIGHUP);
+	/* Ctrl-Z stops us by ourselves now. */
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGTSTP);
+	if (sigismember(&c->mask, SIGTSTP) == 0)
+		sigprocmask(SIG_UNBLOCK, &stops, NULL);
 	/* The same descriptor, for other signals: signalfd(2). */
 	return signalfd(c->signals, &ends, 0);
 }

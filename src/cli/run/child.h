@@ -34,7 +34,7 @@ int child_start(struct child *, char **words, char **environment);
 void child_signals(struct child *);
 
 /* A descriptor that is readable if a signal has come that means the end: INT, QUIT, TERM or HUP. To
- * be called when the program has ended. */
+ * be called when the program has ended: from then on Ctrl-Z stops pgwith. */
 int child_end_signals(const struct child *);
 
 /* Ends the program by that signal, also if it is stopped. */

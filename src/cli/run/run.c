@@ -118,6 +118,7 @@ static int
 run_held(const struct request *r, struct holder *h, struct child *c, char **environment)
 {
 	struct ending e = {0};
+	struct answer_cut cut = {.patience_us = r->how->kill_after_us};
 	int status = child_start(c, r->how->program, environment);
 
 	if (status)
@@ -126,8 +127,10 @@ run_held(const struct request *r, struct holder *h, struct child *c, char **envi
 	if (e.kill_us)
 		return e.status;
 	status = status_of(c);
-	if (status == 0 && !r->how->rolls_back)
-		return holder_leave_well(h, child_end_signals(c));
+	if (status == 0 && !r->how->rolls_back) {
+		cut.signals = child_end_signals(c);
+		return holder_leave_well(h, &cut);
+	}
 	holder_leave(h);
 	return status;
 }
