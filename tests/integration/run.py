@@ -134,6 +134,32 @@ def waits(t):
 
 
 @test
+def no_wait(t):
+    """125, not 75, for what is no wait that was over, although the SQLSTATE is the same: PostgreSQL has no connection left, KILL, a cancel"""
+    t.sql("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
+    t.defer(lambda: t.sql("DROP ROLE crowded"))
+    d = t.daemon(pools={"db": {"conninfo": t.conninfo(), "size": 2}, "full": {"conninfo": t.conninfo(user="crowded"), "size": 1}})
+    for options in (("--lock", "a", "--on", "full"), ("--pool", "full")):
+        status, out, err = run(d, *options, "--wait", "0", "--wait-status", "0", "echo", "x")
+        equal((status, out), (125, ""), err)
+        check("too many connections for role" in err, err)
+    hold = holding(t, d, "--lock", "nightly", "--on", "db")
+    waiting = "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    for kill in ("KILL SESSION", "KILL SCOPE", None):
+        p = Running(t, d, ("--lock", "nightly", "--on", "db"), READY)
+        wait_until(lambda: t.value("SELECT count(*) " + waiting) == "1", 5, "it waits")
+        session, = [x["id"] for x in d.clients() if int(x["remote_pid"]) == p.pid]
+        if kill:
+            d.console("%s %s" % (kill, session))
+        else:
+            t.sql("SELECT pg_cancel_backend(pid) " + waiting)
+        status, out, err = p.ended()
+        equal((status, out), (125, ""), "%s: %s" % (kill, err))
+        print("# " + err.split("\n", maxsplit=1)[0])
+    hold.finish()
+
+
+@test
 def sharing(t):
     """--shared-lock, --semaphore NAME=N, and several of them in the order of the command line"""
     d = t.daemon(size=1)

@@ -1,11 +1,13 @@
 #include "cli/run/holder.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <libpq-fe.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "base/utf8.h"
@@ -83,15 +85,38 @@ transaction_statement(const struct request *r, const char *pool, unsigned number
 	return text;
 }
 
-/* The exit status if ENTER is answered by that error. */
-static int
-status_of(const struct request *r, const char *sqlstate)
+/* Is the text that of such an error? The format of its message, with any text in the place of each
+ * argument. */
+static bool
+is_of_kind(enum err_id id, const char *sqlstate, const char *text)
 {
-	/* scope_lock_wait; wait_timeout and full queues; scope_deadline */
-	static const char *const over[] = {"55P03", "53300", "57014"};
+	const struct err_kind *kind = err_kind(id);
+	char pattern[256];
+	size_t n = 0;
 
-	for (unsigned i = 0; sqlstate && i < sizeof over / sizeof *over; i++)
-		if (strcmp(sqlstate, over[i]) == 0)
+	for (const char *p = kind->message; *p && n < sizeof pattern - 1; p++)
+		if (*p == '%' && p[1]) {
+			pattern[n++] = '*';
+			p++;
+		} else {
+			pattern[n++] = *p;
+		}
+	pattern[n] = '\0';
+	return strcmp(sqlstate, kind->sqlstate) == 0 && fnmatch(pattern, text, 0) == 0;
+}
+
+/* The exit status if ENTER is answered by that error. An SQLSTATE alone does not tell a wait that
+ * was over from a cancel, or from a PostgreSQL that has no connection left. */
+static int
+status_of(const struct request *r, const PGresult *error)
+{
+	static const enum err_id over[] = {ERR_SCOPE_LOCK_WAIT, ERR_WAIT_TIMEOUT, ERR_QUEUE_FULL,
+					   ERR_SCOPE_DEADLINE};
+	const char *sqlstate = PQresultErrorField(error, PG_DIAG_SQLSTATE);
+	const char *text = PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY);
+
+	for (unsigned i = 0; sqlstate && text && i < sizeof over / sizeof *over; i++)
+		if (is_of_kind(over[i], sqlstate, text))
 			return r->how->wait_status;
 	return RUN_FAILED;
 }
@@ -114,7 +139,7 @@ enter(struct holder *h, const struct request *r, const char *statement, const ch
 			r->how->whom.directory, r->how->whom.port);
 	} else if (PQresultStatus(answer) != PGRES_COMMAND_OK) {
 		ask_say_error(answer);
-		*status = status_of(r, PQresultErrorField(answer, PG_DIAG_SQLSTATE));
+		*status = status_of(r, answer);
 	} else {
 		good = true;
 	}
