@@ -381,6 +381,19 @@ def nested(t):
     equal(t.sql("SELECT n FROM t"), [("2",)], "what is kept")
 
 
+@test
+def nested_no_transaction(t):
+    """--no-transaction inside of pgwith run: the program commits by itself, in the same pool and in another; its own PGOPTIONS stay"""
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(pools={n: {"conninfo": t.conninfo(), "size": 3} for n in ("one", "two")})
+    for i, pool in enumerate(("one", "two")):
+        inner = shell(t, "psql -c 'INSERT INTO t VALUES (%d)' -c 'SHOW work_mem'\necho \"[$PGOPTIONS]\"" % i, "inner")
+        text = shell(t, "%s -- sh %s\n" % (" ".join(words(d, "--pool", pool, "--no-transaction")), inner))
+        status, out, err = run(d, "--pool", "one", "--rollback", "--", "sh", text, env={"PGOPTIONS": "-c work_mem=3MB"})
+        equal((status, out, err), (0, "3MB\n[-c work_mem=3MB ]\n", ""), pool)
+        equal(t.value("SELECT count(*) FROM t"), str(i + 1), "what is kept")
+
+
 # ---- whoever goes ---------------------------------------------------------------------------------------------------------
 BUSY = ("import os, subprocess, sys\n"
         "subprocess.run([%r, '-XAtq', '-c', 'INSERT INTO t VALUES (1)'], check=True)\nprint('READY', os.getpid(), flush=True)\n"
