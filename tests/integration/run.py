@@ -256,6 +256,102 @@ def deadline(t):
     equal(locks(d), [], "none")
 
 
+TREE = """
+import os, signal, sys, time
+def say(text):
+    os.write(1, b'%s %d\\n' % (text.encode(), os.getpid()))
+def one(text):
+    say(text)
+    while 1: signal.pause()
+if os.fork() == 0:
+    one('child')
+if os.fork() == 0:
+    signal.signal(15, signal.SIG_IGN)
+    one('deaf')
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        one('daemon')
+    os._exit(0)
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.setpgid(0, 0)
+        say('stopped')
+        os.kill(os.getpid(), 19)
+        while 1: signal.pause()
+    one('parent')
+os.wait()
+signal.signal(15, lambda *a: os._exit(0))
+say('READY')
+while 1: signal.pause()
+"""
+
+
+def tree(t, d, *options, **how):
+    """(pgwith run, {what: pid}) of a program that has started others."""
+    p = Running(t, d, options, TREE, **how)
+    found = {}
+    while len(found) < 6:
+        what, pid = p.line().split()
+        found[what] = int(pid)
+
+    def end():
+        for pid in found.values():
+            if not is_gone(pid):
+                os.kill(pid, signal.SIGKILL)
+    t.defer(end)
+    return p, found
+
+
+@test
+def descendants(t):
+    """what the program has started is ended with it if the lock is lost, also daemons, what is stopped, and what does not listen"""
+    d = t.daemon(size=1)
+    # a process that was there before pgwith run is not one of the program
+    before = (PY, "-c", "import os, signal, sys\nif os.fork() == 0:\n    os.closerange(0, 3); os.execlp('sleep', 'sleep', '613')\n"
+              "os.execv(sys.argv[1], sys.argv[1:])")
+    p, found = tree(t, d, "--lock", "a", "--kill-after", "1500ms", wrap=before)
+    with open("/proc/%d/task/%d/children" % (p.pid, p.pid)) as f:
+        mine = [int(pid) for pid in f.read().split()]
+    earlier, = set(mine) - set(found.values())
+    t.defer(lambda: is_gone(earlier) or os.kill(earlier, signal.SIGKILL))
+    check(found["daemon"] in mine, "the daemon is a child of pgwith run")
+    wait_until(lambda: state(found["stopped"]) == "T", 5, "stopped")
+    session, = [x["id"] for x in d.clients() if int(x["remote_pid"]) == p.pid]
+    began = time.monotonic()
+    d.console("KILL SCOPE %s a" % session)
+    for what in ("READY", "child", "daemon", "stopped", "parent"):
+        wait_until(lambda pid=found[what]: is_gone(pid), 5, what)
+    check(not is_gone(found["deaf"]), "the one that does not listen has its time")
+    check(p.p.poll() is None, "pgwith run waits for it")
+    equal(p.ended()[0], 77, "status")
+    check(1.5 <= time.monotonic() - began < 1.5 + 3 * slow_factor(), "KILL: %.2f" % (time.monotonic() - began))
+    check(is_gone(found["deaf"]), "it is gone")
+    check(not is_gone(earlier), "the earlier process is not")
+    # a program that ends by itself leaves what it has started behind
+    p, found = tree(t, d, "--lock", "a")
+    os.kill(found["READY"], signal.SIGTERM)
+    p.p.wait(10 * slow_factor())
+    equal(p.p.returncode, 0, "status")
+    for what in ("child", "deaf", "daemon", "parent", "stopped"):
+        check(not is_gone(found[what]) or what == "stopped", "%s goes on" % what)
+    equal(locks(d), [], "free")
+
+
+@test
+def orphans(t):
+    """a process whose parent ends is waited for by pgwith run: no zombies stay"""
+    d = t.daemon(size=1)
+    p = holding(t, d, script="import os, sys\nfor i in range(50):\n    if os.fork() == 0:\n        if os.fork() == 0: os._exit(0)\n        os._exit(0)\n"
+                "    os.wait()\nprint('READY', os.getpid(), flush=True)\nsys.stdin.read()\n")
+
+    def children():
+        with open("/proc/%d/task/%d/children" % (p.pid, p.pid)) as f:
+            return [int(pid) for pid in f.read().split()]
+    wait_until(lambda: children() == [p.program], 5, "none but the program")
+    equal(p.finish()[0], 0, "status")
+
+
 # ---- signals --------------------------------------------------------------------------------------------------------------
 COUNTS = """
 import os, signal, sys

@@ -20,7 +20,8 @@
 struct ending {
 	int64_t kill_us; /* when; 0: the program may end by itself */
 	bool killed;
-	int status; /* our exit status if the program had to be ended */
+	int64_t give_up_us; /* when we do not wait any more for what cannot be killed */
+	int status;         /* our exit status if the program had to be ended */
 };
 
 /* Ends the program. `what` went wrong, and `why`; `status` is our exit status. */
@@ -37,6 +38,36 @@ end_program(struct ending *e, const struct child *c, const struct request *r, co
 	e->kill_us = clock_us() + r->how->kill_after_us;
 	child_end(c, SIGTERM);
 }
+
+/* Those that the program has started may be another user's, whom we cannot kill. */
+#define KILL_TAKES_US UNIT_S
+
+/* Kills all that is left, again and again: a process may have been started meanwhile. */
+static void
+kill_late(struct ending *e, const struct child *c)
+{
+	int64_t now = clock_us();
+
+	if (now < e->kill_us)
+		return;
+	child_end(c, SIGKILL);
+	if (!e->killed)
+		e->give_up_us = now + KILL_TAKES_US;
+	e->killed = true;
+}
+
+/* Is there something still to wait for? If nothing is lost, that is the program alone. */
+static bool
+goes_on(const struct ending *e, const struct child *c)
+{
+	if (!c->ended || e->kill_us == 0)
+		return !c->ended;
+	return (!e->killed || clock_us() < e->give_up_us) && child_has_any(c);
+}
+
+/* How often to look what is left while the program is being ended: of a process that is not our
+ * child no signal tells the end. */
+#define LOOK_EACH_US (20 * UNIT_MS)
 
 /* Milliseconds until `us`, rounded up; -1: never (0). */
 static int
@@ -71,23 +102,20 @@ wait_for(struct pollfd *p, nfds_t n, int ms, struct child *c, const struct reque
 static void
 watch(struct child *c, struct holder *h, const struct request *r, struct ending *e)
 {
-	while (!c->ended) {
+	while (goes_on(e, c)) {
 		struct pollfd p[] = {{.fd = c->signals, .events = POLLIN},
 				     {.fd = e->kill_us ? -1 : holder_fd(h), .events = POLLIN}};
-		int64_t until = e->killed ? 0 : e->kill_us ? e->kill_us : holder_ask_us(h);
+		int64_t until = e->kill_us ? clock_us() + LOOK_EACH_US : holder_ask_us(h);
 
 		wait_for(p, 2, left_ms(until), c, r, e);
 		if (p[0].revents)
 			child_signals(c);
-		if (c->ended)
-			break;
 		if (e->kill_us) {
-			if (!e->killed && clock_us() >= e->kill_us) {
-				child_end(c, SIGKILL);
-				e->killed = true;
-			}
+			kill_late(e, c);
 			continue;
 		}
+		if (c->ended)
+			break;
 		if (holder_ask_us(h) && clock_us() >= holder_ask_us(h))
 			holder_ask(h);
 		if (holder_fd(h) >= 0 && !holder_read(h))
@@ -165,5 +193,6 @@ run_program(const struct commands_entry *entry, const struct commands_how *how, 
 	free(role);
 	free(preferred);
 	child_die_as(&child);
+	child_clear(&child);
 	return (enum ask_status)status;
 }
