@@ -62,8 +62,7 @@ child_start(struct child *c, char **words, char **environment)
 	sigset_t all;
 
 	*c = (struct child){.signals = -1, .others = descendants_direct()};
-	/* What the program has started stays ours if its parent ends, so that child_end() finds it.
-	 */
+	/* What the program has started stays ours if its parent ends: child_end() finds it. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (pipe2(told, O_CLOEXEC) < 0)
 		return -errno;

@@ -434,8 +434,7 @@ is_held(struct holder *h, struct answer_cut *cut)
 	return h->why == NULL;
 }
 
-/* A signal has come before the commit: the transactions are rolled back. Returns the exit status.
- */
+/* Rolls back, as a signal has come before the commit. Returns the exit status. */
 static int
 roll_back(struct holder *h)
 {
