@@ -3,6 +3,7 @@ the terminal, and what the program gets; and every way in which one of program, 
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 
 from pgwtest import Skip, check, child, equal, main, slow_factor, test, wait_until
 from pgwtest.daemon import SANITIZE_ENV, program
-from pgwtest.runs import PY, READY, Running, holding, is_gone, locks, members, run, words
+from pgwtest.runs import PY, READY, Running, ends_within, has_children, holding, is_gone, locks, members, run, state, words
 from pgwtest.terminal import Terminal
 
 # ---- exit statuses --------------------------------------------------------------------------------------------------------
@@ -133,6 +134,32 @@ def waits(t):
 
 
 @test
+def no_wait(t):
+    """125, not 75, for what is no wait that was over, although the SQLSTATE is the same: PostgreSQL has no connection left, KILL, a cancel"""
+    t.sql("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
+    t.defer(lambda: t.sql("DROP ROLE crowded"))
+    d = t.daemon(pools={"db": {"conninfo": t.conninfo(), "size": 2}, "full": {"conninfo": t.conninfo(user="crowded"), "size": 1}})
+    for options in (("--lock", "a", "--on", "full"), ("--pool", "full")):
+        status, out, err = run(d, *options, "--wait", "0", "--wait-status", "0", "echo", "x")
+        equal((status, out), (125, ""), err)
+        check("too many connections for role" in err, err)
+    hold = holding(t, d, "--lock", "nightly", "--on", "db")
+    waiting = "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    for kill in ("KILL SESSION", "KILL SCOPE", None):
+        p = Running(t, d, ("--lock", "nightly", "--on", "db"), READY)
+        wait_until(lambda: t.value("SELECT count(*) " + waiting) == "1", 5, "it waits")
+        session, = [x["id"] for x in d.clients() if int(x["remote_pid"]) == p.pid]
+        if kill:
+            d.console("%s %s" % (kill, session))
+        else:
+            t.sql("SELECT pg_cancel_backend(pid) " + waiting)
+        status, out, err = p.ended()
+        equal((status, out), (125, ""), "%s: %s" % (kill, err))
+        print("# " + err.split("\n", maxsplit=1)[0])
+    hold.finish()
+
+
+@test
 def sharing(t):
     """--shared-lock, --semaphore NAME=N, and several of them in the order of the command line"""
     d = t.daemon(size=1)
@@ -227,6 +254,102 @@ def deadline(t):
     equal((status, out), (75, ""), err)
     hold.finish()
     equal(locks(d), [], "none")
+
+
+TREE = """
+import os, signal, sys, time
+def say(text):
+    os.write(1, b'%s %d\\n' % (text.encode(), os.getpid()))
+def one(text):
+    say(text)
+    while 1: signal.pause()
+if os.fork() == 0:
+    one('child')
+if os.fork() == 0:
+    signal.signal(15, signal.SIG_IGN)
+    one('deaf')
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        one('daemon')
+    os._exit(0)
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.setpgid(0, 0)
+        say('stopped')
+        os.kill(os.getpid(), 19)
+        while 1: signal.pause()
+    one('parent')
+os.wait()
+signal.signal(15, lambda *a: os._exit(0))
+say('READY')
+while 1: signal.pause()
+"""
+
+
+def tree(t, d, *options, **how):
+    """(pgwith run, {what: pid}) of a program that has started others."""
+    p = Running(t, d, options, TREE, **how)
+    found = {}
+    while len(found) < 6:
+        what, pid = p.line().split()
+        found[what] = int(pid)
+
+    def end():
+        for pid in found.values():
+            if not is_gone(pid):
+                os.kill(pid, signal.SIGKILL)
+    t.defer(end)
+    return p, found
+
+
+@test
+def descendants(t):
+    """what the program has started is ended with it if the lock is lost, also daemons, what is stopped, and what does not listen"""
+    d = t.daemon(size=1)
+    # a process that was there before pgwith run is not one of the program
+    before = (PY, "-c", "import os, signal, sys\nif os.fork() == 0:\n    os.closerange(0, 3); os.execlp('sleep', 'sleep', '613')\n"
+              "os.execv(sys.argv[1], sys.argv[1:])")
+    p, found = tree(t, d, "--lock", "a", "--kill-after", "1500ms", wrap=before)
+    with open("/proc/%d/task/%d/children" % (p.pid, p.pid)) as f:
+        mine = [int(pid) for pid in f.read().split()]
+    earlier, = set(mine) - set(found.values())
+    t.defer(lambda: is_gone(earlier) or os.kill(earlier, signal.SIGKILL))
+    check(found["daemon"] in mine, "the daemon is a child of pgwith run")
+    wait_until(lambda: state(found["stopped"]) == "T", 5, "stopped")
+    session, = [x["id"] for x in d.clients() if int(x["remote_pid"]) == p.pid]
+    began = time.monotonic()
+    d.console("KILL SCOPE %s a" % session)
+    for what in ("READY", "child", "daemon", "stopped", "parent"):
+        wait_until(lambda pid=found[what]: is_gone(pid), 5, what)
+    check(not is_gone(found["deaf"]), "the one that does not listen has its time")
+    check(p.p.poll() is None, "pgwith run waits for it")
+    equal(p.ended()[0], 77, "status")
+    check(1.5 <= time.monotonic() - began < 1.5 + 3 * slow_factor(), "KILL: %.2f" % (time.monotonic() - began))
+    check(is_gone(found["deaf"]), "it is gone")
+    check(not is_gone(earlier), "the earlier process is not")
+    # a program that ends by itself leaves what it has started behind
+    p, found = tree(t, d, "--lock", "a")
+    os.kill(found["READY"], signal.SIGTERM)
+    p.p.wait(10 * slow_factor())
+    equal(p.p.returncode, 0, "status")
+    for what in ("child", "deaf", "daemon", "parent", "stopped"):
+        check(not is_gone(found[what]) or what == "stopped", "%s goes on" % what)
+    equal(locks(d), [], "free")
+
+
+@test
+def orphans(t):
+    """a process whose parent ends is waited for by pgwith run: no zombies stay"""
+    d = t.daemon(size=1)
+    p = holding(t, d, script="import os, sys\nfor i in range(50):\n    if os.fork() == 0:\n        if os.fork() == 0: os._exit(0)\n        os._exit(0)\n"
+                "    os.wait()\nprint('READY', os.getpid(), flush=True)\nsys.stdin.read()\n")
+
+    def children():
+        with open("/proc/%d/task/%d/children" % (p.pid, p.pid)) as f:
+            return [int(pid) for pid in f.read().split()]
+    wait_until(lambda: children() == [p.program], 5, "none but the program")
+    equal(p.finish()[0], 0, "status")
 
 
 # ---- signals --------------------------------------------------------------------------------------------------------------
@@ -453,10 +576,6 @@ def continued(t):
     """without a terminal: who stops the program and continues it, finds pgwith run as it was; SIGTSTP and SIGCONT are passed on"""
     d = t.daemon(size=1)
     p = Running(t, d, ("--lock", "a"), READY + "print(sys.stdin.readline())", start_new_session=True, process_group=None).ready()
-
-    def state(pid):
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rsplit(")", 1)[1].split()[0]
     os.kill(p.program, signal.SIGSTOP)
     wait_until(lambda: state(p.program) == "T", 5, "stopped")
     check(state(p.pid) != "T", "pgwith run is not")
@@ -549,6 +668,61 @@ def daemon_goes(t):
     status, _, err = p.ended()
     equal(status, 77, err)
     check(err.startswith("pgwith: run: lost: "), err)
+
+
+@test
+def no_poll(t):
+    """if poll(2) fails, nobody looks after the lock: the program is ended, 125; a program that would end well is no exception"""
+    d = t.daemon(size=1)
+    for script in (READY + "signal.pause()", READY + "signal.signal(15, lambda n, f: os._exit(0)); signal.pause()"):
+        p = holding(t, d, script=script)
+        # poll(2) refuses more descriptors than the process may have
+        resource.prlimit(p.pid, resource.RLIMIT_NOFILE, (1, 1))
+        status, _, err = p.ended()
+        equal(status, 125, err)
+        equal(err, "pgwith: run: poll: Invalid argument: %s (pid %d) is ended\n" % (PY, p.program), "stderr")
+        check(is_gone(p.program), "the program is gone")
+        equal(locks(d), [], "free")
+
+
+@test
+def end_is_cut_short(t):
+    """a pgwithd that does not answer at the end: a second signal, or --kill-after behind the first one, ends the wait: 77"""
+    d = t.daemon(size=1)
+    for twice in (True, False):
+        p = holding(t, d, "--lock", "a", "--kill-after", "60s" if twice else "300ms")
+        d.console_close()
+        os.kill(d.pid, signal.SIGSTOP)
+        try:
+            p.p.stdin.close()
+            wait_until(lambda: is_gone(p.program), 5, "the program has ended")
+            if twice:
+                # Ctrl-Z works
+                wait_until(lambda: os.kill(p.pid, signal.SIGTSTP) or state(p.pid) == "T", 5, "stopped")
+                os.kill(p.pid, signal.SIGCONT)
+            # what has come before the program's end is known is passed on to that
+            wait_until(lambda: not has_children(p.pid), 5, "pgwith run knows")
+            os.kill(p.pid, signal.SIGTERM)
+            if twice:
+                check(not ends_within(p, 0.5), "one signal alone does not end it")
+                os.kill(p.pid, signal.SIGINT)
+            status, _, err = p.ended()
+        finally:
+            os.kill(d.pid, signal.SIGCONT)
+        equal((status, err), (77, "pgwith: a signal has come, and pgwithd does not answer\n"), "twice: %s" % twice)
+        wait_until(lambda: not locks(d), 5, "free")
+    # a signal at the end of a lock that pgwithd answers for changes nothing
+    p = holding(t, d, "--lock", "a")
+    d.console_close()
+    os.kill(d.pid, signal.SIGSTOP)
+    try:
+        p.p.stdin.close()
+        wait_until(lambda: is_gone(p.program) and not has_children(p.pid), 5, "the program has ended")
+        os.kill(p.pid, signal.SIGTERM)
+        check(not ends_within(p, 0.3), "it waits")
+    finally:
+        os.kill(d.pid, signal.SIGCONT)
+    equal(p.ended(), (0, "", ""), "status")
 
 
 @test

@@ -9,7 +9,7 @@ import time
 
 from pgwtest import Skip, check, child, equal, main, only_local, slow_factor, test, wait_until
 from pgwtest.daemon import SANITIZE_ENV, program
-from pgwtest.runs import PY, READY, Running, holding, is_gone, locks, run, words
+from pgwtest.runs import PY, READY, Running, ends_within, has_children, holding, is_gone, locks, run, words
 from pgwtest.server import bindir
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -381,6 +381,19 @@ def nested(t):
     equal(t.sql("SELECT n FROM t"), [("2",)], "what is kept")
 
 
+@test
+def nested_no_transaction(t):
+    """--no-transaction inside of pgwith run: the program commits by itself, in the same pool and in another; its own PGOPTIONS stay"""
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(pools={n: {"conninfo": t.conninfo(), "size": 3} for n in ("one", "two")})
+    for i, pool in enumerate(("one", "two")):
+        inner = shell(t, "psql -c 'INSERT INTO t VALUES (%d)' -c 'SHOW work_mem'\necho \"[$PGOPTIONS]\"" % i, "inner")
+        text = shell(t, "%s -- sh %s\n" % (" ".join(words(d, "--pool", pool, "--no-transaction")), inner))
+        status, out, err = run(d, "--pool", "one", "--rollback", "--", "sh", text, env={"PGOPTIONS": "-c work_mem=3MB"})
+        equal((status, out, err), (0, "3MB\n[-c work_mem=3MB ]\n", ""), pool)
+        equal(t.value("SELECT count(*) FROM t"), str(i + 1), "what is kept")
+
+
 # ---- whoever goes ---------------------------------------------------------------------------------------------------------
 BUSY = ("import os, subprocess, sys\n"
         "subprocess.run([%r, '-XAtq', '-c', 'INSERT INTO t VALUES (1)'], check=True)\nprint('READY', os.getpid(), flush=True)\n"
@@ -490,6 +503,54 @@ def signal_at_commit(t):
         kept += status == 0
         equal(int(t.value("SELECT count(*) FROM t")), kept, "rows, with status %d" % status)
         d.quiet()
+
+
+@test
+def cut_short(t):
+    """signals at the end: before the commit it is rolled back, 76; if pgwithd hangs in it, a second one ends the wait, 77"""
+    only_local("it stops a process of PostgreSQL")
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(size=1)
+    for answers in (True, False):
+        p = busy(t, d)
+        d.console_close()
+        os.kill(d.pid, signal.SIGSTOP)
+        try:
+            p.p.stdin.close()
+            wait_until(lambda: is_gone(p.program) and not has_children(p.pid), 5, "the program has ended")
+            os.kill(p.pid, signal.SIGTERM)
+            check(not ends_within(p, 0.3), "it waits")
+            if not answers:
+                os.kill(p.pid, signal.SIGTERM)
+                check(ends_within(p, 5 * slow_factor()), "it ends")
+        finally:
+            os.kill(d.pid, signal.SIGCONT)
+        status, _, err = p.ended()
+        equal((status, err), (76, "pgwith: a signal has come before the commit: the transaction is rolled back\n") if answers else
+              (77, "pgwith: a signal has come, and pgwithd does not answer: nothing is committed\n"), "answers: %s" % answers)
+        quiet(d)
+        equal(t.value("SELECT count(*) FROM t"), "0", "rows")
+    p = busy(t, d)
+    backend, = d.server_pids()
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        p.p.stdin.close()
+        wait_until(lambda: is_gone(p.program) and not has_children(p.pid), 5, "the program has ended")
+        wait_until(lambda: " work " in d.log_text()[-3000:] and "commit" in d.log_text()[-3000:], 5, "the commit is under way")
+        d.console_close()
+        os.kill(d.pid, signal.SIGSTOP)
+        try:
+            os.kill(p.pid, signal.SIGTERM)
+            check(not ends_within(p, 0.5), "the cancel is not answered")
+            os.kill(p.pid, signal.SIGTERM)
+            status, _, err = p.ended()
+        finally:
+            os.kill(d.pid, signal.SIGCONT)
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    equal((status, err), (77, "pgwith: a signal has come, and pgwithd does not answer: whether the transaction was committed is not known\n"),
+          "status")
+    quiet(d)
 
 
 @test

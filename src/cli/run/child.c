@@ -61,7 +61,9 @@ child_start(struct child *c, char **words, char **environment)
 	int told[2], e = 0;
 	sigset_t all;
 
-	*c = (struct child){.signals = -1};
+	*c = (struct child){.signals = -1, .others = descendants_direct()};
+	/* What the program has started stays ours if its parent ends: child_end() finds it. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (pipe2(told, O_CLOEXEC) < 0)
 		return -errno;
 	passed_on(&all);
@@ -156,8 +158,11 @@ look(struct child *c)
 {
 	struct news n = {0};
 	int status;
+	pid_t pid;
 
-	while (!c->ended && waitpid(c->pid, &status, WNOHANG | WUNTRACED | WCONTINUED) == c->pid) {
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+		if (pid != c->pid)
+			continue; /* its parent has ended before it */
 		n.stopped = WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
 		n.continued |= WIFCONTINUED(status);
 		if (!WIFSTOPPED(status) && !WIFCONTINUED(status)) {
@@ -198,24 +203,60 @@ child_signals(struct child *c)
 int
 child_end_signals(const struct child *c)
 {
-	sigset_t ends;
+	sigset_t ends, stops;
 
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGQUIT);
 	sigaddset(&ends, SIGTERM);
 	sigaddset(&ends, SIGHUP);
+	/* Ctrl-Z stops us by ourselves now. */
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGTSTP);
+	if (sigismember(&c->mask, SIGTSTP) == 0)
+		sigprocmask(SIG_UNBLOCK, &stops, NULL);
 	/* The same descriptor, for other signals: signalfd(2). */
 	return signalfd(c->signals, &ends, 0);
+}
+
+static void
+end_process(pid_t pid, int number)
+{
+	kill(pid, number);
+	kill(pid, SIGCONT);
 }
 
 void
 child_end(const struct child *c, int number)
 {
-	if (c->ended)
-		return;
-	kill(c->pid, number);
-	kill(c->pid, SIGCONT);
+	struct descendants all = descendants_all(&c->others);
+
+	if (!c->ended)
+		end_process(c->pid, number);
+	for (unsigned i = 0; i < all.count; i++)
+		if (all.pids[i] != c->pid)
+			end_process(all.pids[i], number);
+	descendants_clear(&all);
+}
+
+bool
+child_has_any(const struct child *c)
+{
+	struct descendants all;
+	bool any;
+
+	if (!c->ended)
+		return true;
+	all = descendants_all(&c->others);
+	any = all.count > 0;
+	descendants_clear(&all);
+	return any;
+}
+
+void
+child_clear(struct child *c)
+{
+	descendants_clear(&c->others);
 }
 
 void

@@ -8,12 +8,16 @@
 #include <sys/signalfd.h>
 #include <sys/types.h>
 
+#include "cli/run/descendants.h"
+
 struct child {
 	pid_t pid;
 	bool ended;      /* `status` is there */
 	int status;      /* of waitpid(2) */
 	int interrupted; /* SIGINT or SIGQUIT of the terminal that has come last; or 0 */
 	int signals;     /* descriptor from which signals are read */
+	/* children that pgwith had before, as a shell has that executes it: no business of ours */
+	struct descendants others;
 	/* as they were when pgwith began: the program gets them so */
 	sigset_t mask;
 	struct sigaction on_child;
@@ -34,11 +38,17 @@ int child_start(struct child *, char **words, char **environment);
 void child_signals(struct child *);
 
 /* A descriptor that is readable if a signal has come that means the end: INT, QUIT, TERM or HUP. To
- * be called when the program has ended. */
+ * be called when the program has ended: from then on Ctrl-Z stops pgwith. */
 int child_end_signals(const struct child *);
 
-/* Ends the program by that signal, also if it is stopped. */
+/* Ends the program and all that it has started by that signal, also what is stopped. */
 void child_end(const struct child *, int number);
+
+/* Is anything left of what the program has started, or the program itself? */
+bool child_has_any(const struct child *);
+
+/* Frees what the structure has. */
+void child_clear(struct child *);
 
 /* Ends pgwith by the signal of the terminal that has ended the program, because a script then ends
  * as well: bash(1) goes on behind a program that ends by an exit status. Returns if there was no

@@ -93,7 +93,7 @@ ask_console(struct pools *pools, const struct ask_whom *whom, const char *except
 	free(*why);
 	conn = connect_to(&console, &refused, why);
 	if (conn && PQsendQueryParams(conn, "SHOW DATABASES", 0, NULL, NULL, NULL, NULL, 0))
-		r = answer_take(conn, clock_us() + whom->timeout_us, -1);
+		r = answer_take(conn, clock_us() + whom->timeout_us, NULL);
 	for (int row = 0; r && row < PQntuples(r) && PQresultStatus(r) == PGRES_TUPLES_OK; row++) {
 		const char *name = PQgetvalue(r, row, 0);
 

@@ -114,13 +114,18 @@ take_tokens(char *options)
 	return tokens;
 }
 
-/* PGOPTIONS that joins the scopes; those that it joins so far stand behind. The caller frees. */
+/* PGOPTIONS that joins the scopes; those that it joins so far stand behind. Without tokens it joins
+ * nothing. The caller frees. */
 static char *
 options_with(const char *before, const char *tokens)
 {
 	char *options = mem_strdup(before), *older = take_tokens(options), *all;
 
-	all = mem_printf("%s%s-c " JOIN "%s%s", options, *options ? " " : "", tokens, older);
+	if (*tokens)
+		all =
+		    mem_printf("%s%s-c " JOIN "%s%s", options, *options ? " " : "", tokens, older);
+	else
+		all = mem_strdup(options);
 	free(options);
 	free(older);
 	return all;
@@ -192,9 +197,9 @@ environment_lead(char **e, const struct environment_place *p)
 		e = set(e, p->url, url);
 		free(url);
 	}
-	if (*p->tokens == 0)
-		return e;
 	at = find(e, "PGOPTIONS");
+	if (*p->tokens == 0 && e[at] == NULL)
+		return e;
 	options = options_with(e[at] ? e[at] + strlen("PGOPTIONS=") : "", p->tokens);
 	e = set(e, "PGOPTIONS", options);
 	free(options);

@@ -18,7 +18,8 @@ struct environment_place {
 
 /* Makes libpq's programs in that environment connect there. What would lead them elsewhere, or asks
  * of a server what a Unix socket does not have, is removed. PGOPTIONS is extended: its own options
- * stay, and scopes that it joins already are joined still. Returns the environment. */
+ * stay, and scopes that it joins already are joined still; if there are no tokens, none is joined.
+ * Returns the environment. */
 char **environment_lead(char **, const struct environment_place *);
 
 #endif

@@ -1,11 +1,13 @@
 #include "cli/run/holder.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <libpq-fe.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "base/utf8.h"
@@ -18,7 +20,8 @@
  * asked that often. */
 #define ASK_EACH_US UNIT_S
 
-#define LOST "the connection to pgwithd is lost"
+#define LOST   "the connection to pgwithd is lost"
+#define SILENT "a signal has come, and pgwithd does not answer"
 
 struct holder {
 	PGconn *conn;
@@ -82,15 +85,38 @@ transaction_statement(const struct request *r, const char *pool, unsigned number
 	return text;
 }
 
-/* The exit status if ENTER is answered by that error. */
-static int
-status_of(const struct request *r, const char *sqlstate)
+/* Is the text that of such an error? The format of its message, with any text in the place of each
+ * argument. */
+static bool
+is_of_kind(enum err_id id, const char *sqlstate, const char *text)
 {
-	/* scope_lock_wait; wait_timeout and full queues; scope_deadline */
-	static const char *const over[] = {"55P03", "53300", "57014"};
+	const struct err_kind *kind = err_kind(id);
+	char pattern[256];
+	size_t n = 0;
 
-	for (unsigned i = 0; sqlstate && i < sizeof over / sizeof *over; i++)
-		if (strcmp(sqlstate, over[i]) == 0)
+	for (const char *p = kind->message; *p && n < sizeof pattern - 1; p++)
+		if (*p == '%' && p[1]) {
+			pattern[n++] = '*';
+			p++;
+		} else {
+			pattern[n++] = *p;
+		}
+	pattern[n] = '\0';
+	return strcmp(sqlstate, kind->sqlstate) == 0 && fnmatch(pattern, text, 0) == 0;
+}
+
+/* The exit status if ENTER is answered by that error. An SQLSTATE alone does not tell a wait that
+ * was over from a cancel, or from a PostgreSQL that has no connection left. */
+static int
+status_of(const struct request *r, const PGresult *error)
+{
+	static const enum err_id over[] = {ERR_SCOPE_LOCK_WAIT, ERR_WAIT_TIMEOUT, ERR_QUEUE_FULL,
+					   ERR_SCOPE_DEADLINE};
+	const char *sqlstate = PQresultErrorField(error, PG_DIAG_SQLSTATE);
+	const char *text = PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY);
+
+	for (unsigned i = 0; sqlstate && text && i < sizeof over / sizeof *over; i++)
+		if (is_of_kind(over[i], sqlstate, text))
 			return r->how->wait_status;
 	return RUN_FAILED;
 }
@@ -106,14 +132,14 @@ enter(struct holder *h, const struct request *r, const char *statement, const ch
 
 	if (PQsendQueryParams(h->conn, statement, parameter ? 1 : 0, NULL, &parameter, NULL, NULL,
 			      0))
-		answer = answer_take(h->conn, limit_us ? clock_us() + limit_us : 0, -1);
+		answer = answer_take(h->conn, limit_us ? clock_us() + limit_us : 0, NULL);
 	*status = RUN_FAILED;
 	if (answer == NULL) {
 		fprintf(stderr, "pgwith: pgwithd does not answer in %s/.s.PGSQL.%s\n",
 			r->how->whom.directory, r->how->whom.port);
 	} else if (PQresultStatus(answer) != PGRES_COMMAND_OK) {
 		ask_say_error(answer);
-		*status = status_of(r, PQresultErrorField(answer, PG_DIAG_SQLSTATE));
+		*status = status_of(r, answer);
 	} else {
 		good = true;
 	}
@@ -192,7 +218,7 @@ learn_tokens(struct holder *h, const struct request *r)
 	unsigned found = 0;
 
 	if (PQsendQueryParams(h->conn, "SHOW SCOPES", 0, NULL, NULL, NULL, NULL, 0))
-		answer = answer_take(h->conn, clock_us() + h->timeout_us, -1);
+		answer = answer_take(h->conn, clock_us() + h->timeout_us, NULL);
 	for (int row = 0; answer && row < PQntuples(answer); row++) {
 		int at = PQfnumber(answer, "token");
 		char *all;
@@ -374,58 +400,91 @@ holder_read(struct holder *h)
 
 /* Drops the answer to a question that is under way: it may have been read in part. */
 static void
-forget_question(struct holder *h, int64_t deadline, int signals)
+forget_question(struct holder *h, int64_t deadline, struct answer_cut *cut)
 {
 	if (h->asked)
-		PQclear(answer_take(h->conn, deadline, signals));
+		PQclear(answer_take(h->conn, deadline, cut));
 	h->asked = false;
+}
+
+/* Has a signal ended the wait for an answer? */
+static bool
+is_cut_short(const struct holder *h, const struct answer_cut *cut)
+{
+	return cut->until_us && PQstatus(h->conn) == CONNECTION_OK;
 }
 
 /* Asks whether everything is held still, and waits for the answer. */
 static bool
-is_held(struct holder *h, int signals)
+is_held(struct holder *h, struct answer_cut *cut)
 {
 	PGresult *r;
 
-	forget_question(h, 0, signals);
+	forget_question(h, 0, cut);
 	holder_ask(h);
-	r = h->asked ? answer_take(h->conn, 0, signals) : NULL;
+	r = h->asked ? answer_take(h->conn, 0, cut) : NULL;
 	h->asked = false;
 	if (r && PQresultStatus(r) == PGRES_TUPLES_OK)
 		judge(h, r);
+	else if (r == NULL && is_cut_short(h, cut))
+		lose(h, *h->tokens ? SILENT ": nothing is committed" : SILENT);
 	else
 		lose(h, h->last_words ? h->last_words : LOST);
 	PQclear(r);
 	return h->why == NULL;
 }
 
+/* Rolls back, as a signal has come before the commit. Returns the exit status. */
+static int
+roll_back(struct holder *h)
+{
+	ask_say("a signal has come before the commit: the transaction is rolled back");
+	holder_leave(h);
+	return RUN_REFUSED;
+}
+
+/* The answer to LEAVE ALL, or NULL. Returns the exit status. */
+static int
+left(struct holder *h, const PGresult *r, const struct answer_cut *cut)
+{
+	const char *why = r == NULL && is_cut_short(h, cut) ? SILENT : LOST;
+	char *text;
+
+	if (r && PQresultStatus(r) == PGRES_COMMAND_OK)
+		return 0;
+	/* An error of libpq's own has no SQLSTATE. */
+	if (r && PQresultErrorField(r, PG_DIAG_SQLSTATE)) {
+		ask_say_error(r);
+		return *h->tokens ? RUN_REFUSED : RUN_LOST;
+	}
+	text = mem_printf("%s%s", why,
+			  *h->tokens ? ": whether the transaction was committed is not known" : "");
+	ask_say(text);
+	free(text);
+	return RUN_LOST;
+}
+
 int
-holder_leave_well(struct holder *h, int signals)
+holder_leave_well(struct holder *h, struct answer_cut *cut)
 {
 	PGresult *r = NULL;
-	int status = 0;
+	int status;
 
 	if (h->held == 0)
 		return 0;
-	if (!is_held(h, signals)) {
+	/* A signal that comes during the question is one that comes before the commit. */
+	cut->keeps = true;
+	if (!is_held(h, cut)) {
 		ask_say(h->why);
 		return RUN_LOST;
 	}
+	if (answer_is_cut(cut) && *h->tokens)
+		return roll_back(h);
+	cut->keeps = false;
 	/* A commit takes as long as it takes. */
 	if (PQsendQueryParams(h->conn, "LEAVE ALL", 0, NULL, NULL, NULL, NULL, 0))
-		r = answer_take(h->conn, 0, signals);
-	if (r == NULL || PQresultStatus(r) != PGRES_COMMAND_OK) {
-		/* An error of libpq's own has no SQLSTATE. */
-		bool answered = r && PQresultErrorField(r, PG_DIAG_SQLSTATE) != NULL;
-
-		status = answered && *h->tokens ? RUN_REFUSED : RUN_LOST;
-		if (answered)
-			ask_say_error(r);
-		else
-			ask_say(*h->tokens ? LOST ": whether the transaction was committed is not "
-						  "known"
-					   : LOST);
-	}
+		r = answer_take(h->conn, 0, cut);
+	status = left(h, r, cut);
 	PQclear(r);
 	return status;
 }
@@ -435,10 +494,10 @@ holder_leave(struct holder *h)
 {
 	int64_t limit_us = clock_us() + h->timeout_us;
 
-	forget_question(h, limit_us, -1);
+	forget_question(h, limit_us, NULL);
 	if (h->held &&
 	    PQsendQueryParams(h->conn, "LEAVE ALL ROLLBACK", 0, NULL, NULL, NULL, NULL, 0))
-		PQclear(answer_take(h->conn, limit_us, -1));
+		PQclear(answer_take(h->conn, limit_us, NULL));
 }
 
 void

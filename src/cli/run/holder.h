@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/run/answer.h"
 #include "cli/run/environment.h"
 #include "cli/run/request.h"
 
@@ -32,10 +33,9 @@ void holder_ask(struct holder *);
 bool holder_read(struct holder *);
 const char *holder_why(const struct holder *);
 
-/* Leaves everything, the last first: commits the transactions. A signal that becomes readable at
- * the descriptor `signals` cancels what takes time. Returns 0, or the exit status: then stderr has
- * the reason. */
-int holder_leave_well(struct holder *, int signals);
+/* Leaves everything, the last first: commits the transactions, unless signals cut it short. Returns
+ * 0, or the exit status: then stderr has the reason. */
+int holder_leave_well(struct holder *, struct answer_cut *);
 
 /* Leaves everything and rolls the transactions back. */
 void holder_leave(struct holder *);

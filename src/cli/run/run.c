@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "base/units.h"
@@ -17,21 +18,56 @@
 
 /* What is lost is said at once, and the program told to end; if it does not, it is killed. */
 struct ending {
-	int64_t kill_us; /* when; 0: nothing is lost */
+	int64_t kill_us; /* when; 0: the program may end by itself */
 	bool killed;
+	int64_t give_up_us; /* when we do not wait any more for what cannot be killed */
+	int status;         /* our exit status if the program had to be ended */
 };
 
+/* Ends the program. `what` went wrong, and `why`; `status` is our exit status. */
 static void
-end_program(struct ending *e, const struct child *c, const struct request *r, const char *why)
+end_program(struct ending *e, const struct child *c, const struct request *r, const char *what,
+	    const char *why, int status)
 {
-	char *text =
-	    mem_printf("run: lost: %s: %s (pid %d) is ended", why, *r->how->program, (int)c->pid);
+	char *text = mem_printf("run: %s: %s: %s (pid %d) is ended", what, why, *r->how->program,
+				(int)c->pid);
 
 	ask_say(text);
 	free(text);
+	e->status = status;
 	e->kill_us = clock_us() + r->how->kill_after_us;
 	child_end(c, SIGTERM);
 }
+
+/* Those that the program has started may be another user's, whom we cannot kill. */
+#define KILL_TAKES_US UNIT_S
+
+/* Kills all that is left, again and again: a process may have been started meanwhile. */
+static void
+kill_late(struct ending *e, const struct child *c)
+{
+	int64_t now = clock_us();
+
+	if (now < e->kill_us)
+		return;
+	child_end(c, SIGKILL);
+	if (!e->killed)
+		e->give_up_us = now + KILL_TAKES_US;
+	e->killed = true;
+}
+
+/* Is there something still to wait for? If nothing is lost, that is the program alone. */
+static bool
+goes_on(const struct ending *e, const struct child *c)
+{
+	if (!c->ended || e->kill_us == 0)
+		return !c->ended;
+	return (!e->killed || clock_us() < e->give_up_us) && child_has_any(c);
+}
+
+/* How often to look what is left while the program is being ended: of a process that is not our
+ * child no signal tells the end. */
+#define LOOK_EACH_US (20 * UNIT_MS)
 
 /* Milliseconds until `us`, rounded up; -1: never (0). */
 static int
@@ -42,32 +78,48 @@ left_ms(int64_t us)
 	return left < 0 ? us ? 0 : -1 : left > 60000 ? 60000 : (int)left;
 }
 
+/* Waits for what comes. poll(2) fails if the kernel has no memory: then nobody looks after what is
+ * held, so the program is ended, and only the clock tells when to look again. */
+static void
+wait_for(struct pollfd *p, nfds_t n, int ms, struct child *c, const struct request *r,
+	 struct ending *e)
+{
+	static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+
+	if (poll(p, n, ms) >= 0)
+		return;
+	for (nfds_t i = 0; i < n; i++)
+		p[i].revents = 0;
+	if (errno == EINTR)
+		return;
+	if (e->kill_us == 0)
+		end_program(e, c, r, "poll", strerror(errno), RUN_FAILED);
+	p[0].revents = POLLIN; /* reading the signals does not block */
+	nanosleep(&pause, NULL);
+}
+
 /* Waits for the end of the program, and looks after what is held. */
 static void
 watch(struct child *c, struct holder *h, const struct request *r, struct ending *e)
 {
-	while (!c->ended) {
+	while (goes_on(e, c)) {
 		struct pollfd p[] = {{.fd = c->signals, .events = POLLIN},
 				     {.fd = e->kill_us ? -1 : holder_fd(h), .events = POLLIN}};
-		int64_t until = e->killed ? 0 : e->kill_us ? e->kill_us : holder_ask_us(h);
+		int64_t until = e->kill_us ? clock_us() + LOOK_EACH_US : holder_ask_us(h);
 
-		if (poll(p, 2, left_ms(until)) < 0 && errno != EINTR)
-			break;
+		wait_for(p, 2, left_ms(until), c, r, e);
 		if (p[0].revents)
 			child_signals(c);
-		if (c->ended)
-			break;
 		if (e->kill_us) {
-			if (!e->killed && clock_us() >= e->kill_us) {
-				child_end(c, SIGKILL);
-				e->killed = true;
-			}
+			kill_late(e, c);
 			continue;
 		}
+		if (c->ended)
+			break;
 		if (holder_ask_us(h) && clock_us() >= holder_ask_us(h))
 			holder_ask(h);
 		if (holder_fd(h) >= 0 && !holder_read(h))
-			end_program(e, c, r, holder_why(h));
+			end_program(e, c, r, "lost", holder_why(h), RUN_LOST);
 	}
 }
 
@@ -94,16 +146,19 @@ static int
 run_held(const struct request *r, struct holder *h, struct child *c, char **environment)
 {
 	struct ending e = {0};
+	struct answer_cut cut = {.patience_us = r->how->kill_after_us};
 	int status = child_start(c, r->how->program, environment);
 
 	if (status)
 		return not_run(r, status);
 	watch(c, h, r, &e);
 	if (e.kill_us)
-		return RUN_LOST;
+		return e.status;
 	status = status_of(c);
-	if (status == 0 && !r->how->rolls_back)
-		return holder_leave_well(h, child_end_signals(c));
+	if (status == 0 && !r->how->rolls_back) {
+		cut.signals = child_end_signals(c);
+		return holder_leave_well(h, &cut);
+	}
 	holder_leave(h);
 	return status;
 }
@@ -138,5 +193,6 @@ run_program(const struct commands_entry *entry, const struct commands_how *how, 
 	free(role);
 	free(preferred);
 	child_die_as(&child);
+	child_clear(&child);
 	return (enum ask_status)status;
 }

@@ -105,6 +105,26 @@ def is_gone(pid):
         return True
 
 
+def state(pid):
+    """The letter of ps(1)."""
+    with open("/proc/%d/stat" % pid) as f:
+        return f.read().rsplit(")", 1)[1].split()[0]
+
+
+def has_children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return f.read() != ""
+
+
+def ends_within(p, seconds):
+    """Does it end by itself in that time?"""
+    try:
+        p.p.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 def members(group):
     """Processes of a group that still run."""
     found = []
