@@ -58,6 +58,8 @@ reconnect(struct pool *pool)
 	retire(&pool->servers[SERVER_CLEANING]);
 	give_up_connecting(pool);
 	close_idle(pool, "reconnect");
+	/* Until another one has taken over, which is tried again. */
+	retire(&pool->kept[SERVER_IDLE]);
 	keeper_move(pool);
 	/* Leases that go on with their servers have texts parsed anew, too. */
 	pool->group->defined = ++pool->all->statements.tick;
@@ -158,6 +160,8 @@ gate_retiring(const struct pool *pool)
 		for (int i = 0; i < SERVER_CLOSED; i++)
 			LIST_EACH (m, &part->servers[i])
 				count += LIST_OBJ(m, struct server, node)->retiring;
+		LIST_EACH (m, &part->kept[SERVER_IDLE])
+			count += LIST_OBJ(m, struct server, node)->retiring;
 	}
 	return count;
 }
