@@ -78,6 +78,7 @@ close_unused(struct pool *pool)
 {
 	give_up_connecting(pool);
 	close_idle(pool, "paused");
+	keeper_pause(pool);
 }
 
 void
@@ -116,6 +117,7 @@ gate_resume(struct pool *pool)
 	for_each_part(group, count_pause);
 	group->paused = false;
 	for_each_part(group, pool_fill);
+	for_each_part(group, keeper_resume);
 	return true;
 }
 
