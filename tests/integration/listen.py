@@ -340,7 +340,8 @@ def paused(t):
     d.console("RESUME")
     equal(a.until_ready().tags, ["LISTEN"], "its answer")
     pid = keeper(d)
-    d.console("PAUSE")
+    equal([n["M"] for n in d.console("PAUSE").notices],
+          ["1 server connection that listens for sessions stays"], "the notice")
     equal(keeper(d), pid, "the keeper")
     b.sql("LISTEN one")
     other.sql("NOTIFY one, 'paused'")
