@@ -204,9 +204,13 @@ void
 keeper_resume(struct pool *pool)
 {
 	struct keeper *k = pool->keeper;
+	struct list_node *n;
 
 	if (k == NULL)
 		return;
+	/* wait_timeout leaves the pause out. */
+	LIST_EACH (n, &k->waiting)
+		LIST_OBJ(n, struct request, node)->since_us = keeper_now_us(k);
 	k->repeat_us = 0;
 	keeper_open(k);
 }
@@ -237,6 +241,7 @@ keeper_ask(struct pool *pool, struct listener *l, const char *sql, const char *n
 
 	listener_want(k, l, names, names_bytes, try);
 	l->asked = keeper_request(ASK, l, sql);
+	l->asked->since_us = keeper_now_us(k);
 	list_append(&k->waiting, &l->asked->node);
 	keeper_open(k);
 	keeper_send_waiting(k);
@@ -723,6 +728,30 @@ is_silent(const struct keeper *k, const struct keeper_line *line, int64_t now)
 	       now - line->asked_us >= k->pool->conf->connect_timeout_us;
 }
 
+/* CLOSED: those who have waited for wait_timeout until it is tried again to open it are told. */
+static void
+fail_overdue(struct keeper *k, int64_t now)
+{
+	int64_t limit = k->pool->conf->wait_timeout_us;
+	struct list_node *n;
+	struct err e;
+
+	if (limit == 0 || gate_paused(k->pool) || k->pool->all->handing)
+		return;
+	while ((n = list_first(&k->waiting)) != NULL) {
+		struct request *r = LIST_OBJ(n, struct request, node);
+		struct listener *l = r->listener;
+
+		if (l == NULL || now - r->since_us < limit)
+			return;
+		err_make(&e, ERR_LISTEN_FAILED, k->pool->conf->name,
+			 "the last attempt has failed, and wait_timeout ends before the next one");
+		listener_give_up(l);
+		l->ops->answered(l, &e, false);
+		err_clear(&e);
+	}
+}
+
 void
 keepers_sweep(struct pool *pool, int64_t now)
 {
@@ -732,8 +761,10 @@ keepers_sweep(struct pool *pool, int64_t now)
 	if (k == NULL)
 		return;
 	keeper_open(k);
-	if (k->state == KEEPER_CLOSED)
+	if (k->state == KEEPER_CLOSED) {
+		fail_overdue(k, now);
 		return;
+	}
 	for (int i = 0; i < 2; i++) {
 		struct server *srv = k->line[i].srv;
 

@@ -36,6 +36,7 @@ struct request {
 	size_t row_bytes;
 	char *error; /* the server's words, if it has failed */
 	char sqlstate[6];
+	int64_t since_us;
 	bool sent; /* it is in the list of its line; otherwise in keeper->waiting */
 };
 

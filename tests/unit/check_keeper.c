@@ -20,6 +20,7 @@ static struct pools pools;
 static struct conf_pool conf = {.name = "orders",
 				.conninfo = "host=/nowhere",
 				.size = 1,
+				.wait_timeout_us = 10 * UNIT_S,
 				.retry_delay_us = 60 * UNIT_S,
 				.connect_timeout_us = 5 * UNIT_S};
 static struct pool *pool;
@@ -624,6 +625,19 @@ START_TEST(opened_later)
 		ck_assert_str_eq(keeper_state_name(pool), "opening");
 	}
 	err_clear(&e);
+	/* wait_timeout, without the pause. */
+	gate_pause(pool);
+	k->retry_us = keeper_now_us(k) + 60 * UNIT_S;
+	keepers_sweep(pool, keeper_now_us(k) + 15 * UNIT_S);
+	gate_resume(pool);
+	ask_for(1, "LISTEN b", "b", false);
+	keepers_sweep(pool, keeper_now_us(k) + 9 * UNIT_S);
+	ck_assert_uint_eq(heard[1].failures, 0);
+	keepers_sweep(pool, keeper_now_us(k) + 11 * UNIT_S);
+	ck_assert_uint_eq(heard[0].failures, 4);
+	ck_assert_uint_eq(heard[1].failures, 1);
+	ck_assert_ptr_null(heard[1].listener.keeper);
+	ck_assert(!keeper_is_busy(pool));
 }
 END_TEST
 
