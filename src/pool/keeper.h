@@ -1,7 +1,8 @@
 /* keeper: one connection of a pool that LISTENs for the sessions of the pool (option listen_mode),
  * so that these need no server of their own for that. It is beside the pool's size. It is opened
  * for the first LISTEN, and closed when nobody has listened for a minute. Only statements of ours
- * are sent to it.
+ * are sent to it. While it is closed, LISTENs wait for it: it is not opened while the pool is paused
+ * or handed over, nor shortly after a failed attempt.
  *
  *	closed -> opening -> ready -> closed
  *	   ^         |         |
@@ -49,7 +50,7 @@ enum keeper_state {
 	KEEPER_NSTATES
 };
 
-/* Given by whoever listens. Each may call any function below but listener_free() of another. */
+/* Given by whoever listens. Each may call any function below but listener_clear() of another. */
 struct listener_ops {
 	/* What keeper_ask() has asked for is done. `e`: NULL; or why not, and nothing has changed:
 	 * PostgreSQL has refused it (`refused`), or there is no connection. */
