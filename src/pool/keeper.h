@@ -2,7 +2,7 @@
  * so that these need no server of their own for that. It is beside the pool's size. It is opened
  * for the first LISTEN, and closed when nobody has listened for a minute. Only statements of ours
  * are sent to it. While it is closed, LISTENs wait for it: it is not opened while the pool is
- *paused or handed over, nor shortly after a failed attempt.
+ * paused or handed over, nor shortly after a failed attempt.
  *
  *	closed -> opening -> ready -> closed
  *	   ^         |         |
