@@ -99,6 +99,24 @@ say_servers(const struct command_call *call, unsigned count)
 		   *who ? "; held longest by " : "", who);
 }
 
+/* The same if it waits for none, but connections that listen stay. */
+static void
+say_kept(const struct command_call *call)
+{
+	unsigned count = 0;
+	struct list_node *n;
+
+	LIST_EACH (n, &call->daemon->site.pools.list) {
+		const struct pool *pool = LIST_OBJ(n, struct pool, node);
+
+		if (is_meant(call, pool->group))
+			count += pool->kept[SERVER_IDLE].count;
+	}
+	if (count > 0)
+		set_notice(call, "%u server connection%s that listen%s for sessions stay%s", count,
+			   count == 1 ? "" : "s", count == 1 ? "s" : "", count == 1 ? "s" : "");
+}
+
 int
 control_pause(const struct command_call *call, struct err *e)
 {
@@ -121,6 +139,8 @@ control_pause(const struct command_call *call, struct err *e)
 		say_servers(call, servers);
 	else if (already == pools)
 		set_notice(call, "already paused");
+	else
+		say_kept(call);
 	return 0;
 }
 

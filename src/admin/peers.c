@@ -411,8 +411,8 @@ list_servers(const struct daemon *d, const struct session *own, struct show_ids 
 				if (own == NULL || (s && show_is_own(own, s)))
 					show_ids_add(ids, srv->id);
 			}
-		LIST_EACH (m, &pool->kept)
-			if (own == NULL)
+		for (int i = 0; i < SERVER_CLOSED && own == NULL; i++)
+			LIST_EACH (m, &pool->kept[i])
 				show_ids_add(ids, LIST_OBJ(m, struct server, node)->id);
 	}
 }

@@ -216,6 +216,8 @@ count_retiring(const struct pool *pool)
 	for (int i = 0; i < SERVER_CLOSED; i++)
 		LIST_EACH (n, &pool->servers[i])
 			count += LIST_OBJ(n, struct server, node)->retiring;
+	LIST_EACH (n, &pool->kept[SERVER_IDLE])
+		count += LIST_OBJ(n, struct server, node)->retiring;
 	return count;
 }
 

@@ -12,10 +12,10 @@
 
 #include "base/log.h"
 
-/* For how long a session holds a server. */
 /* Who LISTENs for a session: the keeper of its pool, or its own server. */
 enum conf_listen { CONF_LISTEN_SHARED, CONF_LISTEN_PIN };
 
+/* For how long a session holds a server. */
 enum conf_mode { CONF_TRANSACTION, CONF_SESSION, CONF_STATEMENT };
 const char *conf_mode_name(enum conf_mode);
 

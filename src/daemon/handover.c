@@ -143,10 +143,11 @@ server_fds(const struct daemon *d, fd_fn *fn, void *arg)
 	int r = 0;
 
 	LIST_EACH (n, &d->site.pools.list)
-		for (int i = 0; i <= SERVER_CLOSED; i++) {
+		for (int i = 0; i < 2 * SERVER_CLOSED; i++) {
 			struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-			LIST_EACH (l, i < SERVER_CLOSED ? &pool->servers[i] : &pool->kept) {
+			LIST_EACH (l, i < SERVER_CLOSED ? &pool->servers[i]
+							: &pool->kept[i - SERVER_CLOSED]) {
 				struct server *srv = LIST_OBJ(l, struct server, node);
 
 				server_name(name, sizeof name, srv);

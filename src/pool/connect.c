@@ -25,7 +25,7 @@ loop_of(const struct server *srv)
 static void
 begin_now(struct server *srv)
 {
-	struct list *connecting = server_list(srv);
+	struct list *connecting = &srv->lists[SERVER_CONNECTING];
 
 	srv->since_us = loop_now_us(loop_of(srv));
 	list_remove(connecting, &srv->node);

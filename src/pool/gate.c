@@ -58,6 +58,8 @@ reconnect(struct pool *pool)
 	retire(&pool->servers[SERVER_CLEANING]);
 	give_up_connecting(pool);
 	close_idle(pool, "reconnect");
+	/* Until another one has taken over, which is tried again. */
+	retire(&pool->kept[SERVER_IDLE]);
 	keeper_move(pool);
 	/* Leases that go on with their servers have texts parsed anew, too. */
 	pool->group->defined = ++pool->all->statements.tick;
@@ -76,6 +78,7 @@ close_unused(struct pool *pool)
 {
 	give_up_connecting(pool);
 	close_idle(pool, "paused");
+	keeper_pause(pool);
 }
 
 void
@@ -114,6 +117,7 @@ gate_resume(struct pool *pool)
 	for_each_part(group, count_pause);
 	group->paused = false;
 	for_each_part(group, pool_fill);
+	for_each_part(group, keeper_resume);
 	return true;
 }
 
@@ -158,6 +162,8 @@ gate_retiring(const struct pool *pool)
 		for (int i = 0; i < SERVER_CLOSED; i++)
 			LIST_EACH (m, &part->servers[i])
 				count += LIST_OBJ(m, struct server, node)->retiring;
+		LIST_EACH (m, &part->kept[SERVER_IDLE])
+			count += LIST_OBJ(m, struct server, node)->retiring;
 	}
 	return count;
 }

@@ -74,8 +74,9 @@ for_each_stream(struct pools *all, void (*fn)(struct stream *))
 		for (int i = 0; i < SERVER_CLOSED; i++)
 			LIST_EACH (l, &pool->servers[i])
 				fn(&LIST_OBJ(l, struct server, node)->stream);
-		LIST_EACH (l, &pool->kept)
-			fn(&LIST_OBJ(l, struct server, node)->stream);
+		for (int i = 0; i < SERVER_CLOSED; i++)
+			LIST_EACH (l, &pool->kept[i])
+				fn(&LIST_OBJ(l, struct server, node)->stream);
 	}
 }
 
@@ -417,7 +418,8 @@ servers_pack(struct pack *p, struct handed_pools *h, const bool *moved)
 	struct list_node *n;
 
 	for (uint32_t i = 0; !pack_reading(p) && i < h->count; i++)
-		count += h->list[i]->count + h->list[i]->kept.count;
+		count += h->list[i]->count + h->list[i]->kept[SERVER_CONNECTING].count +
+			 h->list[i]->kept[SERVER_IDLE].count;
 	PACK(p, count);
 	for (uint32_t i = 0; pack_reading(p) && i < count && !p->failed; i++)
 		one_server_pack(p, h, NULL, moved);
@@ -425,8 +427,9 @@ servers_pack(struct pack *p, struct handed_pools *h, const bool *moved)
 		for (int state = 0; state < SERVER_CLOSED; state++)
 			LIST_EACH (n, &h->list[i]->servers[state])
 				one_server_pack(p, h, LIST_OBJ(n, struct server, node), moved);
-		LIST_EACH (n, &h->list[i]->kept)
-			one_server_pack(p, h, LIST_OBJ(n, struct server, node), moved);
+		for (int state = 0; state < SERVER_CLOSED; state++)
+			LIST_EACH (n, &h->list[i]->kept[state])
+				one_server_pack(p, h, LIST_OBJ(n, struct server, node), moved);
 	}
 }
 

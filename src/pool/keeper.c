@@ -7,15 +7,22 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "pool/gate.h"
 #include "pool/keeper_inside.h"
 #include "pool/pool.h"
 #include "pool/server.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 
-#define SENT_MAX  64 /* requests under way */
+#define SENT_MAX 64 /* requests under way */
+
+/* From the first failed attempt to the next one; the pause doubles each time, up to retry_delay. */
+#define RETRY_FIRST_US (100 * UNIT_MS)
+#define DOUBLED_MAX    20
+
 #define UNUSED_US (60 * UNIT_S)
 #define MOVE_US   (10 * UNIT_S)
+#define PAUSED    "the pool is paused"
 #define LINE_LOST "the connection that listens was lost"
 
 #define TO(state) (1u << (state))
@@ -67,8 +74,8 @@ keeper_request(int what, struct listener *l, const char *sql)
 	return r;
 }
 
-static void
-free_request(struct request *r)
+void
+keeper_free_request(struct request *r)
 {
 	if (r->listener && r->listener->asked == r)
 		r->listener->asked = NULL;
@@ -88,11 +95,14 @@ keeper_send(struct keeper *k, struct keeper_line *line, struct request *r)
 	if (line->requests.count == 0)
 		line->asked_us = keeper_now_us(k);
 	list_append(&line->requests, &r->node);
+	r->sent = true;
 	buf_init(&out, SERVER_KEEPER_QUEUE_MAX);
 	msg_query(&out, r->sql);
 	progress_forget_error(&line->srv->progress);
 	progress_sent(&line->srv->progress, 'Q');
-	server_write(line->srv, buf_data(&out), out.len);
+	/* Nothing behind half a message. */
+	line->broken =
+	    line->broken || out.failed || !server_keeper_write(line->srv, buf_data(&out), out.len);
 	buf_clear(&out);
 }
 
@@ -142,6 +152,7 @@ need_keeper(struct pool *pool)
 	list_init(&k->sync_next);
 	list_init(&k->sync_now);
 	buf_init(&k->later, KEEPER_LATER_MAX);
+	buf_init(&k->behind, KEEPER_LATER_MAX);
 	for (int i = 0; i < 2; i++) {
 		list_init(&k->line[i].requests);
 		buf_init(&k->line[i].in, KEEPER_IN_MAX);
@@ -153,7 +164,73 @@ void
 keeper_open_line(struct keeper *k, int which)
 {
 	k->line[which].srv = server_open_keeper(k->pool, k, &keeps);
-	k->line[which].ready = k->line[which].marked = false;
+	k->line[which].ready = k->line[which].marked = k->line[which].broken = false;
+}
+
+void
+keeper_open(struct keeper *k)
+{
+	if (k->state != KEEPER_CLOSED || k->waiting.count == 0 || gate_paused(k->pool) ||
+	    k->pool->all->handing || keeper_now_us(k) < k->retry_us)
+		return;
+	keeper_set_state(k, KEEPER_OPENING);
+	keeper_open_line(k, 0);
+}
+
+void
+keeper_shelve(struct keeper *k, const char *why)
+{
+	if (k->state != KEEPER_OPENING)
+		return;
+	keeper_close_line(k, 0, why);
+	keeper_set_state(k, KEEPER_CLOSED);
+}
+
+void
+keeper_pause(struct pool *pool)
+{
+	struct keeper *k = pool->keeper;
+
+	if (k == NULL)
+		return;
+	keeper_shelve(k, PAUSED);
+	if (k->state == KEEPER_MOVING)
+		keeper_move_no_more(k, PAUSED);
+	if (k->state == KEEPER_READY && k->listeners.count == 0)
+		keeper_lose(k, PAUSED);
+}
+
+void
+keeper_resume(struct pool *pool)
+{
+	struct keeper *k = pool->keeper;
+	struct list_node *n;
+
+	if (k == NULL)
+		return;
+	/* wait_timeout leaves the pause out. */
+	LIST_EACH (n, &k->waiting)
+		LIST_OBJ(n, struct request, node)->since_us = keeper_now_us(k);
+	k->repeat_us = 0;
+	keeper_open(k);
+}
+
+int64_t
+keeper_pause_us(struct keeper *k, int64_t first_us, int64_t most_us)
+{
+	int64_t us = first_us << k->attempts;
+
+	if (k->attempts < DOUBLED_MAX)
+		k->attempts++;
+	return us < most_us ? us : most_us;
+}
+
+/* The next attempt is later. */
+static void
+count_failure(struct keeper *k)
+{
+	k->retry_us =
+	    keeper_now_us(k) + keeper_pause_us(k, RETRY_FIRST_US, k->pool->conf->retry_delay_us);
 }
 
 void
@@ -164,11 +241,9 @@ keeper_ask(struct pool *pool, struct listener *l, const char *sql, const char *n
 
 	listener_want(k, l, names, names_bytes, try);
 	l->asked = keeper_request(ASK, l, sql);
+	l->asked->since_us = keeper_now_us(k);
 	list_append(&k->waiting, &l->asked->node);
-	if (k->state == KEEPER_CLOSED) {
-		keeper_set_state(k, KEEPER_OPENING);
-		keeper_open_line(k, 0);
-	}
+	keeper_open(k);
 	keeper_send_waiting(k);
 }
 
@@ -219,24 +294,24 @@ keeper_convert(struct listener *l, const char *sql)
 
 /* ---- the end of a connection ---- */
 
-static void
-drop_requests(struct list *requests)
+void
+keeper_drop_requests(struct list *requests)
 {
 	struct list_node *n;
 
 	while ((n = list_first(requests)) != NULL) {
 		list_remove(requests, n);
-		free_request(LIST_OBJ(n, struct request, node));
+		keeper_free_request(LIST_OBJ(n, struct request, node));
 	}
 }
 
 void
 keeper_clear_line(struct keeper_line *line)
 {
-	drop_requests(&line->requests);
+	keeper_drop_requests(&line->requests);
 	buf_clear(&line->in);
 	line->srv = NULL;
-	line->ready = line->marked = false;
+	line->ready = line->marked = line->broken = false;
 }
 
 void
@@ -260,6 +335,7 @@ end_all(struct keeper *k, const struct err *e, const char *why)
 
 	/* First of all: channels that are dropped now are no reason to send an UNLISTEN. */
 	buf_clear(&k->later);
+	buf_clear(&k->behind);
 	k->mark[0] = 0;
 	if (k->state != KEEPER_CLOSED)
 		keeper_set_state(k, KEEPER_CLOSED);
@@ -284,7 +360,7 @@ end_all(struct keeper *k, const struct err *e, const char *why)
 	}
 	keeper_close_line(k, 0, why);
 	keeper_close_line(k, 1, why);
-	drop_requests(&k->waiting);
+	keeper_drop_requests(&k->waiting);
 }
 
 void
@@ -292,6 +368,8 @@ keeper_lose(struct keeper *k, const char *why)
 {
 	struct err e;
 
+	if (k->state == KEEPER_OPENING)
+		count_failure(k);
 	if (k->listeners.count > 0)
 		log_warnx("pool", k->pool->conf->name, LINE_LOST,
 			  LOG_NUMBER("sessions", k->listeners.count), LOG_QUOTED("why", why));
@@ -311,6 +389,7 @@ line_failed(struct server *srv, const struct err *e)
 		return;
 	}
 	k->line[0].srv = NULL;
+	count_failure(k);
 	log_warnx("pool", k->pool->conf->name, "cannot open the connection that listens",
 		  LOG_QUOTED("why", e->message));
 	end_all(k, e, e->message);
@@ -369,7 +448,6 @@ keeper_dispatch(struct keeper *k, const uint8_t *message, size_t bytes)
 	struct channel *c = name ? keeper_channel(k, name, name_bytes) : NULL;
 	struct list_node *n, *after;
 
-	k->notifications++;
 	if (c == NULL)
 		return;
 	LIST_EACH_SAFE (n, after, &c->listeners) {
@@ -396,7 +474,9 @@ take_notification(struct keeper *k, struct keeper_line *line, const uint8_t *mes
 	if (name && strcmp(name, k->mark) == 0) {
 		line->marked = true;
 	} else if (line == &k->line[0]) {
-		if (!line->marked)
+		if (line->marked)
+			buf_add(&k->behind, message, bytes);
+		else
 			keeper_dispatch(k, message, bytes);
 	} else if (line->marked) {
 		buf_add(&k->later, message, bytes);
@@ -462,6 +542,28 @@ convert(struct request *r)
 	listener_leave_if_idle(l);
 }
 
+/* Somebody has cancelled the statement (57014): it is sent again. Not UNLISTEN, as a LISTEN to the
+ * same channel may be behind it; and not the first one, as statement_timeout is off only then. */
+static bool
+is_sent_again(const struct request *r)
+{
+	if (r->error == NULL || strcmp(r->sqlstate, "57014") != 0)
+		return false;
+	if (r->what == ASK || r->what == CONVERT)
+		return r->listener != NULL;
+	return r->what != UNLISTEN && r->what != SETUP;
+}
+
+static void
+send_again(struct keeper *k, struct keeper_line *line, struct request *r)
+{
+	free(r->error);
+	r->error = NULL;
+	free(r->row);
+	r->row = NULL;
+	keeper_send(k, line, r);
+}
+
 /* Returns false if the keeper has lost its connection by that. */
 static bool
 request_ended(struct keeper *k, struct keeper_line *line, struct request *r)
@@ -488,6 +590,8 @@ request_ended(struct keeper *k, struct keeper_line *line, struct request *r)
 		if (line == &k->line[0]) {
 			log_info("pool", k->pool->conf->name, "a connection listens",
 				 LOG_NUMBER("backend", line->srv->backend_pid));
+			k->attempts = 0;
+			k->retry_us = 0;
 			keeper_set_state(k, KEEPER_READY);
 		}
 		break;
@@ -513,8 +617,12 @@ take_ready(struct keeper *k, struct keeper_line *line)
 	r = LIST_OBJ(n, struct request, node);
 	list_remove(&line->requests, n);
 	line->asked_us = keeper_now_us(k);
+	if (is_sent_again(r)) {
+		send_again(k, line, r);
+		return;
+	}
 	goes_on = request_ended(k, line, r);
-	free_request(r);
+	keeper_free_request(r);
 	if (!goes_on)
 		return;
 	keeper_send_waiting(k);
@@ -620,14 +728,43 @@ is_silent(const struct keeper *k, const struct keeper_line *line, int64_t now)
 	       now - line->asked_us >= k->pool->conf->connect_timeout_us;
 }
 
+/* CLOSED: those who have waited for wait_timeout until it is tried again to open it are told. */
+static void
+fail_overdue(struct keeper *k, int64_t now)
+{
+	int64_t limit = k->pool->conf->wait_timeout_us;
+	struct list_node *n;
+	struct err e;
+
+	if (limit == 0 || gate_paused(k->pool) || k->pool->all->handing)
+		return;
+	while ((n = list_first(&k->waiting)) != NULL) {
+		struct request *r = LIST_OBJ(n, struct request, node);
+		struct listener *l = r->listener;
+
+		if (l == NULL || now - r->since_us < limit)
+			return;
+		err_make(&e, ERR_LISTEN_FAILED, k->pool->conf->name,
+			 "the last attempt has failed, and wait_timeout ends before the next one");
+		listener_give_up(l);
+		l->ops->answered(l, &e, false);
+		err_clear(&e);
+	}
+}
+
 void
 keepers_sweep(struct pool *pool, int64_t now)
 {
 	const struct conf_pool *conf = pool->conf;
 	struct keeper *k = pool->keeper;
 
-	if (k == NULL || k->state == KEEPER_CLOSED)
+	if (k == NULL)
 		return;
+	keeper_open(k);
+	if (k->state == KEEPER_CLOSED) {
+		fail_overdue(k, now);
+		return;
+	}
 	for (int i = 0; i < 2; i++) {
 		struct server *srv = k->line[i].srv;
 
@@ -637,16 +774,18 @@ keepers_sweep(struct pool *pool, int64_t now)
 		server_connect_late(srv);
 		return;
 	}
-	if (is_silent(k, &k->line[0], now)) {
-		server_close(k->line[0].srv, "it does not answer");
-		return;
-	}
-	if (is_silent(k, &k->line[1], now)) {
-		server_close(k->line[1].srv, "it does not answer");
+	for (int i = 0; i < 2; i++) {
+		const char *why = k->line[i].broken                ? "it does not read"
+				  : is_silent(k, &k->line[i], now) ? "it does not answer"
+								   : NULL;
+
+		if (why == NULL)
+			continue;
+		server_close(k->line[i].srv, why);
 		return;
 	}
 	if (k->state == KEEPER_MOVING) {
-		if (k->mark[0] && now - k->since_us >= MOVE_US)
+		if (k->told && now - k->since_us >= MOVE_US)
 			keeper_lose(k, "another connection was to listen, and is not of the same "
 				       "database: notifications may be missing between the two");
 		return;
@@ -663,7 +802,7 @@ keepers_sweep(struct pool *pool, int64_t now)
 	    now - k->line[0].srv->used_us >= conf->check_interval_us && !pool->all->handing)
 		keeper_send(k, &k->line[0], keeper_request(ALIVE, NULL, ""));
 	if ((k->line[0].srv->retiring || pool_is_over_lifetime(pool, k->line[0].srv)) &&
-	    now >= k->repeat_us && !pool->all->handing)
+	    now >= k->repeat_us && !pool->all->handing && !gate_paused(pool))
 		keeper_move(pool);
 }
 
@@ -672,9 +811,12 @@ keeper_is_busy(const struct pool *pool)
 {
 	const struct keeper *k = pool->keeper;
 
-	return k && k->state != KEEPER_CLOSED &&
-	       (k->state != KEEPER_READY || k->listeners.count == 0 || k->waiting.count > 0 ||
-		k->line[0].requests.count > 0);
+	if (k == NULL)
+		return false;
+	if (k->state == KEEPER_CLOSED)
+		return k->waiting.count > 0 && !gate_paused(pool);
+	return k->state != KEEPER_READY || k->listeners.count == 0 || k->waiting.count > 0 ||
+	       k->line[0].requests.count > 0 || k->line[0].srv->retiring;
 }
 
 /* ---- the handover ---- */
@@ -705,17 +847,22 @@ keeper_hold(struct pool *pool)
 {
 	struct keeper *k = pool->keeper;
 
-	/* A connection by TLS cannot be handed over, nor one that is only being opened. */
-	if (k && (k->state == KEEPER_OPENING ||
-		  (k->state != KEEPER_CLOSED && !server_can_move(k->line[0].srv))))
+	if (k == NULL)
+		return;
+	/* The next process opens another one, as its sessions ask again. */
+	keeper_shelve(k, "handover");
+	/* A connection by TLS. */
+	if (k->state != KEEPER_CLOSED && !server_can_move(k->line[0].srv))
 		keeper_lose(k, "it cannot be handed over");
 }
 
 void
 keeper_release(struct pool *pool)
 {
-	if (pool->keeper)
-		keeper_send_waiting(pool->keeper);
+	if (pool->keeper == NULL)
+		return;
+	keeper_open(pool->keeper);
+	keeper_send_waiting(pool->keeper);
 }
 
 void
@@ -728,7 +875,6 @@ keeper_pack(struct pack *p, struct pool *pool)
 
 	buf_init(&in, KEEPER_IN_MAX);
 	PACK(p, k->used_us);
-	PACK(p, k->notifications);
 	/* Channels that nobody listens to any more. Sessions ask again for what they asked. */
 	if (!pack_reading(p) && k != &none)
 		LIST_EACH (n, &k->waiting)

@@ -1,7 +1,8 @@
 /* keeper: one connection of a pool that LISTENs for the sessions of the pool (option listen_mode),
  * so that these need no server of their own for that. It is beside the pool's size. It is opened
  * for the first LISTEN, and closed when nobody has listened for a minute. Only statements of ours
- * are sent to it.
+ * are sent to it. While it is closed, LISTENs wait for it: it is not opened while the pool is
+ * paused or handed over, nor shortly after a failed attempt.
  *
  *	closed -> opening -> ready -> closed
  *	   ^         |         |
@@ -49,7 +50,7 @@ enum keeper_state {
 	KEEPER_NSTATES
 };
 
-/* Given by whoever listens. Each may call any function below but listener_free() of another. */
+/* Given by whoever listens. Each may call any function below but listener_clear() of another. */
 struct listener_ops {
 	/* What keeper_ask() has asked for is done. `e`: NULL; or why not, and nothing has changed:
 	 * PostgreSQL has refused it (`refused`), or there is no connection. */
@@ -89,6 +90,7 @@ struct keeper_line {
 	struct server *srv;   /* NULL: none */
 	bool ready;           /* it has its parameters */
 	bool marked;          /* moving: the mark has come */
+	bool broken;          /* it has not read what it was sent: the sweep closes it */
 	struct buf in;        /* a part of a message */
 	struct list requests; /* struct request: sent, and not answered */
 	int64_t asked_us;     /* when the first of them began to be the first */
@@ -104,12 +106,16 @@ struct keeper {
 	/* Listeners that wait for all that was committed before: by the empty statement that is
 	 * sent next, and by the one that is under way. */
 	struct list sync_next, sync_now;
-	struct buf later; /* moving: notifications of the next line, behind its mark */
+	/* Moving: notifications behind the mark, of the next line, and of the one in use, if that
+	 * stays after all. */
+	struct buf later, behind;
 	char mark[64];
-	int64_t since_us;       /* when the state began */
-	int64_t repeat_us;      /* when to try again to move */
-	int64_t used_us;        /* when somebody last listened */
-	uint64_t notifications; /* that came; for SHOW */
+	bool told;         /* the mark is notified, since since_us */
+	int64_t since_us;  /* when the state began, or the mark was notified */
+	int64_t repeat_us; /* when to try again to move */
+	int64_t used_us;   /* when somebody last listened */
+	int64_t retry_us;  /* CLOSED: not opened before */
+	unsigned attempts; /* that failed, since one of them last began to listen */
 };
 
 void listener_init(struct listener *, const struct listener_ops *, void *owner);
@@ -154,6 +160,10 @@ const char *listener_next(const struct listener *, struct list_node **at);
 
 /* RECONNECT, or another conninfo: another connection takes over. */
 void keeper_move(struct pool *);
+/* While the pool is paused, no connection is opened: who asks waits. One that listens stays, and is
+ * closed if nobody listens. */
+void keeper_pause(struct pool *);
+void keeper_resume(struct pool *);
 void keepers_sweep(struct pool *, int64_t now);
 /* Is something under way that keepers_sweep() must look at soon? */
 bool keeper_is_busy(const struct pool *);
@@ -161,7 +171,7 @@ const char *keeper_state_name(const struct pool *);
 
 /* For the handover. Can it be handed over now? */
 bool keeper_can_move_now(const struct pool *);
-/* Ends what never can; keeper_release() goes on with what waits. */
+/* Ends what never can, but for what only opens; keeper_release() goes on with what waits. */
 void keeper_hold(struct pool *);
 void keeper_release(struct pool *);
 /* Ends what cannot be handed over now. */

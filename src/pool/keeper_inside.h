@@ -22,7 +22,8 @@ struct subscription {
 	struct channel *channel;
 	struct listener *listener;
 	enum listener_has has;
-	bool try; /* ASKED: it becomes TRIED */
+	bool try;   /* ASKED: it becomes TRIED */
+	bool keeps; /* TRIED: it becomes LISTENS when what was asked for is granted */
 };
 
 /* What is sent to the server in one Query. */
@@ -35,6 +36,8 @@ struct request {
 	size_t row_bytes;
 	char *error; /* the server's words, if it has failed */
 	char sqlstate[6];
+	int64_t since_us;
+	bool sent; /* it is in the list of its line; otherwise in keeper->waiting */
 };
 
 /* ---- keeper.c ---- */
@@ -45,7 +48,11 @@ int64_t keeper_now_us(const struct keeper *);
 
 /* A new one, which is in no list. `listener`: whom the answer is for, or NULL. */
 struct request *keeper_request(int what, struct listener *, const char *sql);
-/* Sends it now. */
+void keeper_free_request(struct request *);
+/* Those of a list. */
+void keeper_drop_requests(struct list *);
+/* Sends it now. If there is no room for it, the line is broken, and the sweep closes it: so this
+ * may be called within walks over listeners. */
 void keeper_send(struct keeper *, struct keeper_line *, struct request *);
 /* Sends what waits, as far as that may be sent: not while the lines are marked, as the next line is
  * to be used for it. */
@@ -53,6 +60,12 @@ void keeper_send_waiting(struct keeper *);
 /* Those who wait for the next sync wait for one statement. */
 void keeper_send_sync(struct keeper *);
 
+/* The pause before the next attempt to open a connection: doubled each time, up to the most. */
+int64_t keeper_pause_us(struct keeper *, int64_t first_us, int64_t most_us);
+/* CLOSED: opens it if somebody waits for it, and it may be opened now. */
+void keeper_open(struct keeper *);
+/* OPENING: closes it again; those who wait for it go on waiting. */
+void keeper_shelve(struct keeper *, const char *why);
 void keeper_open_line(struct keeper *, int which);
 void keeper_close_line(struct keeper *, int which, const char *why);
 void keeper_clear_line(struct keeper_line *);

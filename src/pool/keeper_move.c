@@ -8,16 +8,45 @@
 #include "pool/server.h"
 #include "wire/frame.h"
 
-#define REPEAT_US (30 * UNIT_S) /* between two attempts to move */
+#define TOO_MUCH "too much was told while another connection took over"
 
-void
-keeper_move_no_more(struct keeper *k, const char *why)
+/* Between two attempts to move: at first, and at most. */
+#define REPEAT_FIRST_US UNIT_S
+#define REPEAT_US       (30 * UNIT_S)
+
+/* Bytes of one text with LISTENs, about, and of all of them. */
+#define TEXT_BYTES  (64 * 1024)
+#define TEXTS_BYTES (SERVER_KEEPER_QUEUE_MAX / 2)
+
+/* Adds what is in `sql` to the texts, and empties it. */
+static void
+add_text(struct list *texts, struct buf *sql)
+{
+	buf_add_u8(sql, 0);
+	list_append(texts, &keeper_request(MOVE_ALL, NULL, (char *)buf_data(sql))->node);
+	buf_drop(sql, sql->len);
+}
+
+/* Gives those who listen what is in the buffer. */
+static void
+dispatch_all(struct keeper *k, struct buf *messages)
+{
+	struct frame f;
+
+	while (frame_read(buf_data(messages), messages->len, &f) == 0) {
+		keeper_dispatch(k, buf_data(messages), FRAME_HEADER + f.body);
+		buf_drop(messages, FRAME_HEADER + f.body);
+	}
+	buf_clear(messages);
+}
+
+/* The connection in use stays the one from which all comes, also what has come behind the mark.
+ * Returns false if that was too much to be kept. */
+static bool
+forget_mark(struct keeper *k)
 {
 	char sql[128];
 
-	log_warnx("pool", k->pool->conf->name, "the connection that listens stays",
-		  LOG_QUOTED("why", why));
-	keeper_close_line(k, 1, why);
 	buf_clear(&k->later);
 	if (k->mark[0]) {
 		snprintf(sql, sizeof sql, "UNLISTEN \"%s\"", k->mark);
@@ -25,7 +54,23 @@ keeper_move_no_more(struct keeper *k, const char *why)
 		k->mark[0] = 0;
 	}
 	k->line[0].marked = false;
-	k->repeat_us = keeper_now_us(k) + REPEAT_US;
+	if (k->behind.failed)
+		return false;
+	dispatch_all(k, &k->behind);
+	return true;
+}
+
+void
+keeper_move_no_more(struct keeper *k, const char *why)
+{
+	log_warnx("pool", k->pool->conf->name, "the connection that listens stays",
+		  LOG_QUOTED("why", why));
+	keeper_close_line(k, 1, why);
+	if (!forget_mark(k)) {
+		keeper_lose(k, TOO_MUCH);
+		return;
+	}
+	k->repeat_us = keeper_now_us(k) + keeper_pause_us(k, REPEAT_FIRST_US, REPEAT_US);
 	keeper_set_state(k, KEEPER_READY);
 	keeper_send_waiting(k);
 	keeper_send_sync(k);
@@ -36,8 +81,13 @@ keeper_move(struct pool *pool)
 {
 	struct keeper *k = pool->keeper;
 
-	if (k == NULL || k->state == KEEPER_CLOSED)
+	if (k == NULL)
 		return;
+	if (k->state == KEEPER_CLOSED) {
+		k->retry_us = 0;
+		keeper_open(k);
+		return;
+	}
 	if (k->state == KEEPER_READY && k->listeners.count == 0) {
 		keeper_lose(k, "nobody listens");
 		return;
@@ -48,44 +98,74 @@ keeper_move(struct pool *pool)
 		keeper_open_line(k, 0);
 		return;
 	}
-	if (k->state == KEEPER_MOVING)
-		keeper_close_line(k, 1, "the pool was moved");
-	else
+	if (k->state == KEEPER_READY) {
 		keeper_set_state(k, KEEPER_MOVING);
-	buf_clear(&k->later);
-	k->mark[0] = 0;
-	k->line[0].marked = false;
+	} else {
+		keeper_close_line(k, 1, "the pool was moved");
+		if (!forget_mark(k)) {
+			keeper_lose(k, TOO_MUCH);
+			return;
+		}
+	}
+	k->told = false;
 	keeper_open_line(k, 1);
+	keeper_send_waiting(k);
+	keeper_send_sync(k);
+}
+
+/* Makes texts that LISTEN to all channels. Returns false if that is too much. */
+static bool
+make_texts(const struct keeper *k, struct list *texts)
+{
+	size_t total = 0;
+	struct buf sql;
+
+	buf_init(&sql, 2 * TEXT_BYTES);
+	for (size_t i = 0; i < hash_chains(&k->channels); i++)
+		for (struct hash_node *n = hash_chain(&k->channels, i); n; n = n->next) {
+			buf_add_fmt(&sql, "%sLISTEN ", sql.len > 0 ? ";" : "");
+			keeper_add_quoted(&sql, HASH_OBJ(n, struct channel, node)->name);
+			if (sql.len < TEXT_BYTES)
+				continue;
+			total += sql.len;
+			add_text(texts, &sql);
+		}
+	total += sql.len;
+	if (sql.len > 0)
+		add_text(texts, &sql);
+	buf_clear(&sql);
+	return total <= TEXTS_BYTES;
 }
 
 void
 keeper_begin_marks(struct keeper *k)
 {
 	uint64_t random[2];
-	struct buf sql;
+	struct list texts;
+	struct list_node *n;
+	char sql[128];
 
 	if (k->state != KEEPER_MOVING || !k->line[1].ready || k->line[1].requests.count > 0 ||
 	    k->line[0].requests.count > 0 || k->mark[0] != 0)
 		return;
 	if (getrandom(random, sizeof random, 0) != sizeof random)
 		log_fatal("pool", k->pool->conf->name, "no random numbers");
+	list_init(&texts);
+	if (!make_texts(k, &texts)) {
+		keeper_drop_requests(&texts);
+		keeper_move_no_more(k, "there are too many channels");
+		return;
+	}
 	snprintf(k->mark, sizeof k->mark, "pgwith %016llx%016llx", (unsigned long long)random[0],
 		 (unsigned long long)random[1]);
-	k->since_us = keeper_now_us(k);
-	buf_init(&sql, SERVER_KEEPER_QUEUE_MAX / 2);
-	buf_add_fmt(&sql, "LISTEN \"%s\"", k->mark);
-	buf_add_u8(&sql, 0);
-	keeper_send(k, &k->line[0], keeper_request(MOVE_MARK, NULL, (char *)buf_data(&sql)));
-	buf_drop(&sql, sql.len);
-	buf_add_fmt(&sql, "LISTEN \"%s\"", k->mark);
-	for (size_t i = 0; i < hash_chains(&k->channels); i++)
-		for (struct hash_node *n = hash_chain(&k->channels, i); n; n = n->next) {
-			buf_add_fmt(&sql, ";LISTEN ");
-			keeper_add_quoted(&sql, HASH_OBJ(n, struct channel, node)->name);
-		}
-	buf_add_u8(&sql, 0);
-	keeper_send(k, &k->line[1], keeper_request(MOVE_ALL, NULL, (char *)buf_data(&sql)));
-	buf_clear(&sql);
+	k->told = false;
+	snprintf(sql, sizeof sql, "LISTEN \"%s\"", k->mark);
+	keeper_send(k, &k->line[0], keeper_request(MOVE_MARK, NULL, sql));
+	keeper_send(k, &k->line[1], keeper_request(MOVE_MARK, NULL, sql));
+	while ((n = list_first(&texts)) != NULL) {
+		list_remove(&texts, n);
+		keeper_send(k, &k->line[1], LIST_OBJ(n, struct request, node));
+	}
 }
 
 void
@@ -95,6 +175,8 @@ keeper_notify_mark(struct keeper *k)
 
 	if (k->mark[0] == 0 || k->line[0].requests.count > 0 || k->line[1].requests.count > 0)
 		return;
+	k->told = true;
+	k->since_us = keeper_now_us(k);
 	snprintf(sql, sizeof sql, "NOTIFY \"%s\"", k->mark);
 	keeper_send(k, &k->line[1], keeper_request(MOVE_NOTIFY, NULL, sql));
 }
@@ -104,14 +186,15 @@ keeper_finish_moving(struct keeper *k)
 {
 	struct keeper_line *now = &k->line[0], *next = &k->line[1];
 	struct list_node *n;
-	struct frame f;
 	struct buf later;
 	char sql[128];
 
 	if (k->later.failed) {
-		keeper_lose(k, "too much was told while another connection took over");
+		keeper_lose(k, TOO_MUCH);
 		return;
 	}
+	buf_clear(&k->behind); /* it comes from the next one, too */
+	k->attempts = 0;
 	keeper_close_line(k, 0, "another connection listens now");
 	now->srv = next->srv;
 	now->ready = true;
@@ -132,11 +215,7 @@ keeper_finish_moving(struct keeper *k)
 	log_info("pool", k->pool->conf->name, "another connection listens",
 		 LOG_NUMBER("backend", k->line[0].srv->backend_pid),
 		 LOG_NUMBER("sessions", k->listeners.count));
-	while (frame_read(buf_data(&later), later.len, &f) == 0) {
-		keeper_dispatch(k, buf_data(&later), FRAME_HEADER + f.body);
-		buf_drop(&later, FRAME_HEADER + f.body);
-	}
-	buf_clear(&later);
+	dispatch_all(k, &later);
 	keeper_send_waiting(k);
 	keeper_send_sync(k);
 }

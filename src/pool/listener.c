@@ -117,6 +117,20 @@ listener_leave_if_idle(struct listener *l)
 	l->keeper = NULL;
 }
 
+/* Nobody waits for the request any more: it is not sent, unless it was sent. */
+static void
+forget(struct keeper *k, struct request **r)
+{
+	struct request *gone = *r;
+
+	*r = NULL;
+	gone->listener = NULL;
+	if (gone->sent)
+		return;
+	list_remove(&k->waiting, &gone->node);
+	keeper_free_request(gone);
+}
+
 void
 listener_give_up(struct listener *l)
 {
@@ -124,11 +138,11 @@ listener_give_up(struct listener *l)
 
 	if (l->asked == NULL)
 		return;
-	l->asked->listener = NULL;
-	l->asked = NULL;
+	forget(l->keeper, &l->asked);
 	LIST_EACH_SAFE (n, after, &l->channels) {
 		struct subscription *sub = LIST_OBJ(n, struct subscription, in_listener);
 
+		sub->keeps = false;
 		if (sub->has == LISTENER_ASKED)
 			drop_subscription(sub);
 	}
@@ -154,8 +168,7 @@ keeper_convert_no_more(struct listener *l)
 {
 	if (l->converting == NULL)
 		return;
-	l->converting->listener = NULL;
-	l->converting = NULL;
+	forget(l->keeper, &l->converting);
 	listener_leave_if_idle(l);
 }
 
@@ -248,8 +261,7 @@ listener_want(struct keeper *k, struct listener *l, const char *names, size_t na
 		struct subscription *sub = find_subscription(l, at, strlen(at));
 
 		if (sub && sub->has == LISTENER_TRIED && !try) {
-			sub->has = LISTENER_LISTENS;
-			l->listens++;
+			sub->keeps = true;
 		} else if (sub == NULL) {
 			subscribe(k, l, at, strlen(at), LISTENER_ASKED)->try = try;
 		}
@@ -264,10 +276,14 @@ listener_granted(struct listener *l)
 	LIST_EACH (n, &l->channels) {
 		struct subscription *sub = LIST_OBJ(n, struct subscription, in_listener);
 
-		if (sub->has != LISTENER_ASKED)
-			continue;
-		sub->has = sub->try ? LISTENER_TRIED : LISTENER_LISTENS;
-		l->listens += !sub->try;
+		if (sub->has == LISTENER_ASKED) {
+			sub->has = sub->try ? LISTENER_TRIED : LISTENER_LISTENS;
+			l->listens += !sub->try;
+		} else if (sub->has == LISTENER_TRIED && sub->keeps) {
+			sub->has = LISTENER_LISTENS;
+			l->listens++;
+		}
+		sub->keeps = false;
 	}
 }
 

@@ -93,9 +93,10 @@ make_pool(struct pools *all, const struct conf_pool *conf, struct pool *group, c
 	pool->group = group ? group : pool;
 	if (role)
 		pool->role = mem_strdup(role);
-	for (int i = 0; i < SERVER_NSTATES; i++)
+	for (int i = 0; i < SERVER_NSTATES; i++) {
 		list_init(&pool->servers[i]);
-	list_init(&pool->kept);
+		list_init(&pool->kept[i]);
+	}
 	list_init(&pool->waiting);
 	list_init(&pool->turns);
 	known_init(&pool->known, &all->known_versions);

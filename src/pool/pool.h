@@ -110,7 +110,7 @@ struct pool {
 	struct password *password; /* of a command; NULL: the configuration names none */
 	/* idle ones: most recently used first; leased ones: longest held first */
 	struct list servers[SERVER_NSTATES];
-	struct list kept;                  /* servers of its keeper, which are in no other list */
+	struct list kept[SERVER_NSTATES];  /* servers of its keeper, which are in no other list */
 	struct keeper *keeper;             /* keeper.h; NULL: nobody has listened yet */
 	void (*end_keeper)(struct pool *); /* with a keeper: called when the pool is freed */
 	unsigned count;                    /* servers of this pool, in any state, but for `kept` */

@@ -45,12 +45,13 @@ retire_all(struct pool *pool)
 	for (int i = 0; i < SERVER_CLOSED; i++)
 		LIST_EACH (n, &pool->servers[i])
 			LIST_OBJ(n, struct server, node)->retiring = true;
+	for (int i = 0; i < SERVER_CLOSED; i++)
+		LIST_EACH (n, &pool->kept[i])
+			LIST_OBJ(n, struct server, node)->retiring = true;
 	/* Another attempt may be started for each that is given up; it goes to the end of the list,
 	 * so only those of now are counted. */
 	for (unsigned most = connecting->count; most > 0; most--)
 		server_give_up(LIST_OBJ(list_first(connecting), struct server, node), MOVED);
-	LIST_EACH (n, &pool->kept)
-		LIST_OBJ(n, struct server, node)->retiring = true;
 	keeper_move(pool);
 	while ((n = list_first(idle)) != NULL)
 		server_close(LIST_OBJ(n, struct server, node), MOVED);

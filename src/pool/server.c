@@ -42,10 +42,13 @@ static const struct {
 
 static void on_readable(struct stream *, void *arg);
 static void on_drained(struct stream *, void *arg);
+static void on_kept_readable(struct stream *, void *arg);
 
 /* No `hangup`: the end of a server's connection is noticed by reading, after the bytes before
  * it. */
 static const struct stream_ops stream_ops = {.readable = on_readable, .drained = on_drained};
+/* Of a keeper. */
+static const struct stream_ops kept_ops = {.readable = on_kept_readable, .drained = on_drained};
 
 static struct loop *
 loop_of(const struct server *srv)
@@ -75,12 +78,6 @@ server_trace(const struct server *srv, const char *pool)
 		  srv->lease ? srv->lease->session : 0, as[srv->state], pool, NULL);
 }
 
-struct list *
-server_list(struct server *srv)
-{
-	return srv->keeps ? &srv->pool->kept : &srv->pool->servers[srv->state];
-}
-
 void
 server_set_state(struct server *srv, enum server_state to)
 {
@@ -92,7 +89,7 @@ server_set_state(struct server *srv, enum server_state to)
 			  LOG_MOVE(states[srv->state].name, states[to].name));
 	log_debug("server", srv->id, "", LOG_MOVE(states[srv->state].name, states[to].name),
 		  LOG_TEXT("pool", pool->conf->name));
-	list_remove(server_list(srv), &srv->node);
+	list_remove(&srv->lists[was], &srv->node);
 	srv->state = to;
 	srv->since_us = loop_now_us(loop_of(srv));
 	if (trace_on && !srv->keeps)
@@ -100,9 +97,9 @@ server_set_state(struct server *srv, enum server_state to)
 	if (to == SERVER_IDLE)
 		pool_heard(pool, srv);
 	if (to == SERVER_IDLE && was != SERVER_CHECKING)
-		list_prepend(server_list(srv), &srv->node);
+		list_prepend(&srv->lists[to], &srv->node);
 	else if (to != SERVER_CLOSED)
-		list_append(server_list(srv), &srv->node);
+		list_append(&srv->lists[to], &srv->node);
 }
 
 /* ---- the beginning and the end ---- */
@@ -192,10 +189,12 @@ server_remove(struct server *srv)
 	loop_defer(pool->all->loop, free_server, srv);
 }
 
-static size_t
-queue_max(const struct server *srv)
+static void
+open_stream(struct server *srv, int fd)
 {
-	return srv->keeps ? SERVER_KEEPER_QUEUE_MAX : QUEUE_MAX;
+	stream_init(&srv->stream, loop_of(srv), fd,
+		    srv->keeps ? SERVER_KEEPER_QUEUE_MAX : QUEUE_MAX,
+		    srv->keeps ? &kept_ops : &stream_ops, srv);
 }
 
 void
@@ -215,8 +214,7 @@ server_logged_in(struct server *srv)
 	srv->own = told_keep(srv->told);
 	cancel_key_take(&srv->key, srv->conn);
 	cancel_find_dialed(&srv->place, srv->conn);
-	stream_init(&srv->stream, loop_of(srv), PQsocket(srv->conn), queue_max(srv), &stream_ops,
-		    srv);
+	open_stream(srv, PQsocket(srv->conn));
 	if (ssl)
 		stream_set_ssl(&srv->stream, ssl);
 	pool->stats.opened++;
@@ -295,7 +293,8 @@ make_server(struct pool *pool, enum server_state state, bool keeps)
 	srv->progress.told_arg = srv;
 	prepared_init(&srv->prepared, &pool->all->statements, &srv->progress);
 	srv->keeps = keeps;
-	list_append(server_list(srv), &srv->node);
+	srv->lists = keeps ? pool->kept : pool->servers;
+	list_append(&srv->lists[state], &srv->node);
 	if (!keeps) {
 		pool->count++;
 		cluster_count_server(pool->group, 1);
@@ -313,7 +312,7 @@ server_adopt(struct pool *pool, uint64_t id, int fd, enum server_state state, bo
 	srv = make_server(pool, state, keeps);
 	srv->id = srv->cleanup.server = id;
 	idmap_put(&pool->all->servers, id, srv);
-	stream_init(&srv->stream, pool->all->loop, fd, queue_max(srv), &stream_ops, srv);
+	open_stream(srv, fd);
 	return srv;
 }
 
@@ -522,8 +521,10 @@ log_closed(const struct server *srv, const char *why)
 void
 server_end_keeper(struct server *srv, const char *why)
 {
-	if (srv->state != SERVER_CONNECTING)
+	if (srv->state != SERVER_CONNECTING) {
 		log_closed(srv, why);
+		srv->pool->stats.closed++;
+	}
 	server_remove(srv);
 }
 
@@ -916,6 +917,12 @@ server_read(struct server *srv, const uint8_t **data, size_t *bytes)
 	return check_protocol(srv, (int)n);
 }
 
+bool
+server_keeper_write(struct server *srv, const void *data, size_t bytes)
+{
+	return stream_write(&srv->stream, data, bytes) == 0;
+}
+
 void
 server_write(struct server *srv, const void *data, size_t bytes)
 {
@@ -948,10 +955,6 @@ on_readable(struct stream *st, void *arg)
 {
 	struct server *srv = arg;
 
-	if (srv->keeps) {
-		srv->keep->readable(srv);
-		return;
-	}
 	switch (srv->state) {
 	case SERVER_LEASED:
 		srv->lease->ops->readable(srv->lease);
@@ -970,6 +973,14 @@ on_readable(struct stream *st, void *arg)
 	default:
 		return;
 	}
+}
+
+static void
+on_kept_readable(struct stream *st, void *arg)
+{
+	struct server *srv = arg;
+
+	srv->keep->readable(srv);
 }
 
 static void

@@ -63,8 +63,10 @@ struct server {
 	uint64_t id;
 	struct pool *pool;
 	enum server_state state;
-	/* in pool->servers[state]; that of a keeper in pool->kept; a closed one is in no list */
+	/* in lists[state]: of pool->servers, or of pool->kept if it is a keeper's; a closed one is
+	 * in no list */
 	struct list_node node;
+	struct list *lists;
 	/* while LEASED; while CLEANING, if the lease wants to hear of the end */
 	struct lease *lease;
 	struct stream stream; /* not open while CONNECTING */
@@ -124,8 +126,8 @@ struct server *server_open(struct pool *);
 struct server *server_open_keeper(struct pool *, struct keeper *, const struct server_keeps *);
 /* The keeper has given it up (srv->keeper is NULL): closes it. */
 void server_end_keeper(struct server *, const char *why);
-/* The list that it is in, while it is not closed. */
-struct list *server_list(struct server *);
+/* As server_write(), but closes nothing: false if too much is queued. */
+bool server_keeper_write(struct server *, const void *, size_t bytes);
 /* CONNECTING, for too long: another host is tried, or it is closed. */
 void server_connect_late(struct server *);
 

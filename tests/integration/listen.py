@@ -307,6 +307,74 @@ def unreachable(t):
 
 
 @test
+def reconnect_fails(t):
+    """RECONNECT when no other keeper can be had: the one that listens stays, it is tried again, and WAIT_CLOSE waits
+    for that"""
+    proxy = t.proxy()
+    d = t.daemon(size=1, conninfo=t.conninfo(host=proxy.directory, port=proxy.port), retry_delay="100ms")
+    a, other = t.client(d), t.direct()
+    a.sql("LISTEN one")
+    old = keeper(d)
+    proxy.refuse = True
+    d.console("RECONNECT")
+    wait_until(lambda: proxy.refused > 0, 20, "another keeper is refused")
+    other.sql("NOTIFY one, 'old'")
+    equal(notifications(a, 1), [("one", "old")], "by the old one")
+    equal(keeper(d), old, "the keeper")
+    proxy.refuse = False
+    d.console("WAIT_CLOSE")
+    check(keeper(d) != old, "it was exchanged")
+    other.sql("NOTIFY one, 'new'")
+    equal(notifications(a, 1), [("one", "new")], "by the new one")
+
+
+@test
+def paused(t):
+    """a pool that is paused opens no keeper: LISTEN waits for RESUME; one that listens goes on, until nobody listens"""
+    d = t.daemon(size=2)
+    a, b, other = t.client(d), t.client(d), t.direct()
+    d.console("PAUSE")
+    a.send(wire.query("LISTEN one"))
+    check(a.silent(0.2), "it waits")
+    equal(d.servers(), [], "servers")
+    d.console("RESUME")
+    equal(a.until_ready().tags, ["LISTEN"], "its answer")
+    pid = keeper(d)
+    equal([n["M"] for n in d.console("PAUSE").notices],
+          ["1 server connection that listens for sessions stays"], "the notice")
+    equal(keeper(d), pid, "the keeper")
+    b.sql("LISTEN one")
+    other.sql("NOTIFY one, 'paused'")
+    equal([notifications(c, 1) for c in (a, b)], [[("one", "paused")]] * 2, "while it is paused")
+    a.sql("UNLISTEN *")
+    b.sql("UNLISTEN *")
+    d.console("RESUME")
+    d.console("PAUSE")
+    wait_until(lambda: d.servers() == [], 20, "nobody listens: it is closed")
+    d.console("RESUME")
+    b.sql("LISTEN one")
+    other.sql("NOTIFY one, 'again'")
+    equal(notifications(b, 1), [("one", "again")], "by another one")
+
+
+@test
+def restarted_while_it_opens(t):
+    """a restart while the keeper is opened: LISTEN waits for that of the next process"""
+    proxy = t.proxy()
+    d = t.supervised(size=1, conninfo=t.conninfo(host=proxy.directory, port=proxy.port))
+    a, other = t.client(d), t.direct()
+    proxy.login_gate.clear()
+    seen = proxy.logins
+    a.send(wire.query("LISTEN one"))
+    wait_until(lambda: proxy.logins > seen, 20, "it is opened")
+    d.restart()
+    proxy.login_gate.set()
+    equal(a.until_ready().tags, ["LISTEN"], "its answer")
+    other.sql("NOTIFY one, 'there'")
+    equal(notifications(a, 1), [("one", "there")], "what came")
+
+
+@test
 def reloaded(t):
     """another conninfo of the same database: another keeper takes over, and nothing is lost. Another database: the
     sessions that listen are ended, as notifications of the two have no order"""

@@ -17,7 +17,12 @@
 
 static struct loop *the_loop;
 static struct pools pools;
-static struct conf_pool conf = {.name = "orders", .conninfo = "host=/nowhere", .size = 1};
+static struct conf_pool conf = {.name = "orders",
+				.conninfo = "host=/nowhere",
+				.size = 1,
+				.wait_timeout_us = 10 * UNIT_S,
+				.retry_delay_us = 60 * UNIT_S,
+				.connect_timeout_us = 5 * UNIT_S};
 static struct pool *pool;
 static int backend[3]; /* the other ends of the servers that were made */
 static unsigned made;
@@ -397,6 +402,45 @@ START_TEST(lost_connection)
 }
 END_TEST
 
+/* Somebody listens, and another connection has logged in: both are asked to listen to the mark. */
+static void
+begin_moving(void)
+{
+	struct keeper *k = pool->keeper;
+	struct buf b;
+
+	buf_init(&b, 1024 * 1024);
+	ask_for(0, "LISTEN a", "a", false);
+	add_done(&b, "LISTEN");
+	says(0, &b, 1000);
+	keeper_set_state(k, KEEPER_MOVING);
+	make_line(1);
+	logged_in(k->line[1].srv);
+	add_done(&b, "SELECT 3");
+	says(1, &b, 1000);
+	ck_assert_ptr_nonnull(k->line[0].srv);
+}
+
+/* Both listen; then the mark is notified. */
+static void
+both_listen(void)
+{
+	struct buf b;
+
+	buf_init(&b, 1024 * 1024);
+	ck_assert(!pool->keeper->told);
+	add_done(&b, "LISTEN");
+	says(0, &b, 1000);
+	add_done(&b, "LISTEN"); /* the mark, then the channels */
+	says(1, &b, 1000);
+	ck_assert(!pool->keeper->told);
+	add_done(&b, "LISTEN");
+	says(1, &b, 1000);
+	ck_assert(pool->keeper->told);
+	add_done(&b, "NOTIFY");
+	says(1, &b, 1000);
+}
+
 /* Another connection takes over. Both get the same notifications, and the mark among them, at times
  * of their own: each is given once and in order. Meanwhile a session begins to listen, and another
  * one ends. */
@@ -410,25 +454,13 @@ take_over(unsigned seed)
 	struct buf b;
 
 	buf_init(&b, 1024 * 1024);
-	ask_for(0, "LISTEN a", "a", false);
-	add_done(&b, "LISTEN");
-	says(0, &b, 1000);
-	keeper_set_state(k, KEEPER_MOVING);
-	make_line(1);
-	logged_in(k->line[1].srv);
-	add_done(&b, "SELECT 3");
-	says(1, &b, 1000);
-	ck_assert_str_eq(k->line[0].srv ? "" : "gone", "");
+	begin_moving();
 	snprintf(mark_channel, sizeof mark_channel, "%s", k->mark);
 	ck_assert_uint_ne(strlen(mark_channel), 0);
 	sent(1);
 	ask_for(1, "LISTEN b", "b", false);
 	ck_assert_str_eq(strstr(sent(0), "LISTEN b") ? "sent" : "waits", "waits");
-	add_done(&b, "LISTEN");
-	says(0, &b, 1000);
-	add_done(&b, "LISTEN");
-	add_done(&b, "NOTIFY"); /* it is sent when both listen */
-	says(1, &b, 1000);
+	both_listen();
 	for (unsigned i = 0; i < count; i++) {
 		char text[16];
 
@@ -470,6 +502,231 @@ START_TEST(another_takes_over)
 }
 END_TEST
 
+/* The next connection is lost behind the mark, or another one is to take over instead: what came
+ * from the one in use behind the mark is given all the same. */
+START_TEST(stays_behind_the_mark)
+{
+	struct keeper *k = pool->keeper;
+	char mark[64];
+	struct buf b;
+
+	buf_init(&b, 1024 * 1024);
+	begin_moving();
+	both_listen();
+	snprintf(mark, sizeof mark, "%s", k->mark);
+	add_notification(&b, "a", "before");
+	add_notification(&b, mark, "");
+	add_notification(&b, "a", "behind");
+	add_notification(&b, "a", "and more");
+	says(0, &b, 1000);
+	got(0, "before ");
+	sent(0);
+	if (_i == 0) {
+		close(backend[1]);
+		backend[1] = -1;
+		readable(k->line[1].srv);
+		ck_assert_str_eq(keeper_state_name(pool), "ready");
+	} else {
+		keeper_move(pool);
+		ck_assert_str_eq(keeper_state_name(pool), "moving");
+	}
+	got(0, "behind and more ");
+	ck_assert_ptr_nonnull(strstr(sent(0), mark)); /* UNLISTEN */
+	add_notification(&b, "a", "later");
+	says(0, &b, 1000);
+	got(0, "later ");
+	ck_assert_uint_eq(heard[0].losses, 0);
+}
+END_TEST
+
+/* More channels than one text has room for. */
+START_TEST(many_channels)
+{
+	struct keeper *k = pool->keeper;
+	unsigned count = 5000, at = 0;
+	char name[KEEPER_NAME + 1];
+	struct list_node *n;
+
+	for (unsigned i = 0; i < count; i++) {
+		memset(name, '"', KEEPER_NAME);
+		name[KEEPER_NAME] = 0;
+		memcpy(name + 20, "0000", 4);
+		snprintf(name + 20, 5, "%04u", i);
+		name[24] = '"';
+		listener_want(k, &heard[0].listener, name, sizeof name, false);
+	}
+	begin_moving();
+	ck_assert_uint_gt(k->line[1].requests.count, 5);
+	LIST_EACH (n, &k->line[1].requests) {
+		const char *sql = LIST_OBJ(n, struct request, node)->sql;
+
+		ck_assert_uint_lt(strlen(sql), 128 * 1024);
+		ck_assert_int_eq(strncmp(sql, "LISTEN \"", 8), 0);
+		for (; (sql = strstr(sql, "LISTEN ")) != NULL; sql++)
+			at++;
+	}
+	ck_assert_uint_eq(at, count + 2); /* "a" and the mark */
+}
+END_TEST
+
+/* Who gives up before it is sent leaves nothing behind. */
+START_TEST(given_up_unsent)
+{
+	struct keeper *k = pool->keeper;
+
+	keeper_lose(k, "test");
+	ask_for(0, "LISTEN a", "a", false);
+	ck_assert_str_eq(keeper_state_name(pool), "opening");
+	ask_for(1, "LISTEN b", "b", false);
+	listener_clear(&heard[0].listener);
+	ck_assert_uint_eq(k->waiting.count, 1);
+	ck_assert_uint_eq(k->channels.count, 1);
+	ck_assert_ptr_null(heard[0].listener.keeper);
+}
+END_TEST
+
+/* None is opened while the pool is paused, handed over, or shortly after a failure. */
+START_TEST(opened_later)
+{
+	struct keeper *k = pool->keeper;
+	struct err e;
+
+	keeper_lose(k, "test");
+	gate_pause(pool);
+	ask_for(0, "LISTEN a", "a", false);
+	ck_assert_str_eq(keeper_state_name(pool), "closed");
+	keepers_sweep(pool, keeper_now_us(k));
+	ck_assert_str_eq(keeper_state_name(pool), "closed");
+	gate_resume(pool);
+	ck_assert_str_eq(keeper_state_name(pool), "opening");
+	gate_pause(pool);
+	ck_assert_str_eq(keeper_state_name(pool), "closed");
+	gate_resume(pool);
+	keeper_hold(pool);
+	ck_assert(keeper_can_move_now(pool));
+	ck_assert_uint_eq(heard[0].failures, 0);
+	keeper_release(pool);
+	ck_assert_str_eq(keeper_state_name(pool), "opening");
+	err_make(&e, ERR_SERVER_UNREACHABLE, "orders", "test");
+	for (int i = 0; i < 3; i++) {
+		struct server *server = k->line[0].srv;
+
+		server->keeper = NULL;
+		server_end_keeper(server, "test");
+		server->keeper = k;
+		line_failed(server, &e);
+		ck_assert_uint_eq(heard[0].failures, 1 + (unsigned)i);
+		ask_for(0, "LISTEN a", "a", false);
+		ck_assert_str_eq(keeper_state_name(pool), "closed");
+		ck_assert(keeper_is_busy(pool));
+		ck_assert_int_eq(k->retry_us - keeper_now_us(k), (100 << i) * UNIT_MS);
+		k->retry_us = 0;
+		keepers_sweep(pool, keeper_now_us(k));
+		ck_assert_str_eq(keeper_state_name(pool), "opening");
+	}
+	err_clear(&e);
+	/* wait_timeout, without the pause. */
+	gate_pause(pool);
+	k->retry_us = keeper_now_us(k) + 60 * UNIT_S;
+	keepers_sweep(pool, keeper_now_us(k) + 15 * UNIT_S);
+	gate_resume(pool);
+	ask_for(1, "LISTEN b", "b", false);
+	keepers_sweep(pool, keeper_now_us(k) + 9 * UNIT_S);
+	ck_assert_uint_eq(heard[1].failures, 0);
+	keepers_sweep(pool, keeper_now_us(k) + 11 * UNIT_S);
+	ck_assert_uint_eq(heard[0].failures, 4);
+	ck_assert_uint_eq(heard[1].failures, 1);
+	ck_assert_ptr_null(heard[1].listener.keeper);
+	ck_assert(!keeper_is_busy(pool));
+}
+END_TEST
+
+/* A statement that somebody has cancelled is sent again. */
+START_TEST(cancelled)
+{
+	struct buf b;
+
+	buf_init(&b, 1024 * 1024);
+	ask_for(0, "LISTEN a", "a", false);
+	sent(0);
+	for (int i = 0; i < 2; i++) {
+		msg_report(&b, 'E', "ERROR", "57014", "canceling statement", NULL, NULL);
+		msg_ready(&b, 'I');
+		says(0, &b, 1000);
+		ck_assert_str_eq(sent(0), "LISTEN a");
+	}
+	add_done(&b, "LISTEN");
+	says(0, &b, 1000);
+	ck_assert_uint_eq(heard[0].answers, 1);
+	keeper_sync(&heard[0].listener);
+	msg_report(&b, 'E', "ERROR", "57014", "canceling statement", NULL, NULL);
+	msg_ready(&b, 'I');
+	says(0, &b, 1000);
+	ck_assert_uint_eq(heard[0].syncs, 0);
+	msg_ready(&b, 'I');
+	says(0, &b, 1000);
+	ck_assert_uint_eq(heard[0].syncs, 1);
+	ck_assert_uint_eq(heard[0].losses + heard[0].refusals, 0);
+}
+END_TEST
+
+/* A channel that is tried is kept when that is granted, and not before. */
+START_TEST(tried_then_asked)
+{
+	struct buf b;
+
+	buf_init(&b, 1024 * 1024);
+	ask_for(0, "LISTEN a", "a", true);
+	add_done(&b, "LISTEN");
+	says(0, &b, 1000);
+	ask_for(0, "LISTEN a", "a", false);
+	ck_assert_uint_eq(heard[0].listener.listens, 0);
+	msg_report(&b, 'E', "ERROR", "42601", "syntax error", NULL, NULL);
+	msg_ready(&b, 'I');
+	says(0, &b, 1000);
+	ck_assert_int_eq(listener_has(&heard[0].listener, "a", 1), LISTENER_TRIED);
+	ask_for(0, "LISTEN a", "a", true);
+	add_done(&b, "LISTEN");
+	says(0, &b, 1000);
+	ck_assert_int_eq(listener_has(&heard[0].listener, "a", 1), LISTENER_TRIED);
+	ask_for(0, "LISTEN a", "a", false);
+	add_done(&b, "LISTEN");
+	says(0, &b, 1000);
+	ck_assert_int_eq(listener_has(&heard[0].listener, "a", 1), LISTENER_LISTENS);
+	ck_assert_uint_eq(heard[0].listener.listens, 1);
+}
+END_TEST
+
+/* A server that reads nothing: walks over listeners go on, and the sweep closes it. */
+START_TEST(does_not_read)
+{
+	struct keeper *k = pool->keeper;
+	size_t bytes = SERVER_KEEPER_QUEUE_MAX + 8 * 1024 * 1024;
+	char *sql = malloc(bytes + 1), name[16];
+	struct buf b;
+
+	buf_init(&b, 1024 * 1024);
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof name, "c%d", i);
+		ask_for(0, "LISTEN", name, false);
+		add_done(&b, "LISTEN");
+		says(0, &b, 1000);
+	}
+	memset(sql, ' ', bytes);
+	sql[bytes] = 0;
+	ask_for(1, sql, "b", false);
+	free(sql);
+	ck_assert(k->line[0].broken);
+	listener_drop_all(&heard[0].listener, false);
+	ck_assert_ptr_nonnull(k->line[0].srv);
+	ck_assert_uint_eq(heard[1].failures, 0);
+	keepers_sweep(pool, keeper_now_us(k));
+	ck_assert_str_eq(keeper_state_name(pool), "closed");
+	ck_assert_uint_eq(heard[1].failures, 1);
+	ck_assert_str_eq(heard[1].last[0] ? "told" : "", "told");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -486,6 +743,13 @@ main(void)
 	tcase_add_test(t, syncs);
 	tcase_add_test(t, lost_connection);
 	tcase_add_loop_test(t, another_takes_over, 0, 60);
+	tcase_add_loop_test(t, stays_behind_the_mark, 0, 2);
+	tcase_add_test(t, many_channels);
+	tcase_add_test(t, given_up_unsent);
+	tcase_add_test(t, opened_later);
+	tcase_add_test(t, cancelled);
+	tcase_add_test(t, tried_then_asked);
+	tcase_add_test(t, does_not_read);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

@@ -126,9 +126,10 @@ setup(void)
 	pool.all = &site.pools;
 	pool.group = &pool;
 	pool.conf = &pool_conf;
-	for (int i = 0; i < SERVER_NSTATES; i++)
+	for (int i = 0; i < SERVER_NSTATES; i++) {
 		list_init(&pool.servers[i]);
-	list_init(&pool.kept);
+		list_init(&pool.kept[i]);
+	}
 	list_init(&pool.waiting);
 	for (int i = 0; i < CLIENTS; i++)
 		clients[i].fd = -1;

@@ -30,9 +30,10 @@ static void
 init_pool(struct pool *pool, struct conf_pool *conf, struct pool *group)
 {
 	*pool = (struct pool){.all = &pools, .conf = conf, .group = group ? group : pool};
-	for (int i = 0; i < SERVER_NSTATES; i++)
+	for (int i = 0; i < SERVER_NSTATES; i++) {
 		list_init(&pool->servers[i]);
-	list_init(&pool->kept);
+		list_init(&pool->kept[i]);
+	}
 	list_init(&pool->waiting);
 	list_init(&pool->turns);
 	list_append(&pools.list, &pool->node);

@@ -19,9 +19,10 @@ shop_pool(struct shop *shop, struct pool *pool, struct pool *group, struct conf_
 	*pool = (struct pool){.all = &shop->d.site.pools, .group = group, .conf = conf};
 	/* A server has logged in once. Nothing looks into it. */
 	pool->told = (struct told *)shop;
-	for (int i = 0; i < SERVER_NSTATES; i++)
+	for (int i = 0; i < SERVER_NSTATES; i++) {
 		list_init(&pool->servers[i]);
-	list_init(&pool->kept);
+		list_init(&pool->kept[i]);
+	}
 	list_init(&pool->waiting);
 	list_init(&pool->turns);
 	list_append(&shop->d.site.pools.list, &pool->node);
