@@ -25,7 +25,8 @@
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 
-#define SQL_MAX    (1024 * 1024)
+#define SQL_MAX    (1024 * 1024) /* of the LISTENs of a text and of a transaction */
+#define NAMES_MAX  (2 * DEEDS_MAX * (KEEPER_NAME + 1))
 #define READY_SIZE 6 /* bytes of a ReadyForQuery */
 
 /* ---- giving ---- */
@@ -182,11 +183,12 @@ static bool
 take_look(struct session *s)
 {
 	struct listening *li = s->rare->listening;
-	struct buf told, names, sql;
+	struct deed_names told, names;
+	struct buf sql;
 	bool listens;
 
-	buf_init(&told, NAMES_MAX);
-	buf_init(&names, NAMES_MAX);
+	deed_names_init(&told);
+	deed_names_init(&names);
 	buf_init(&sql, SQL_MAX);
 	outcome_told(inquiry_rows(s), &told);
 	outcome_names(li, &told, &names);
@@ -199,8 +201,11 @@ take_look(struct session *s)
 	s->hold->discard |= listens && !s->context.pin;
 	kept_drop_others(li);
 	channels_forget_transaction(li);
-	buf_clear(&told);
-	buf_clear(&names);
+	deed_names_clear(&told);
+	deed_names_clear(&names);
+	/* Not more than the keeper's channels and the marks: that fits. */
+	if (sql.failed)
+		s->hold->discard = true;
 	if (sql.len > 1 && !sql.failed) {
 		channels_set_state(s, LISTENING_CLEARS);
 		free(li->clearing);
@@ -241,11 +246,11 @@ listening_asks(const struct session *s)
 }
 
 static void
-cannot_look(struct session *s)
+cannot_look(struct session *s, const char *why)
 {
 	struct err e;
 
-	err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, inquiry_message(s));
+	err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, why);
 	session_fail(s, &e);
 	err_clear(&e);
 }
@@ -267,7 +272,11 @@ listening_inquired(struct session *s)
 		return false;
 	}
 	if (how == INQUIRY_FAILED && li->state != LISTENING_MARKS) {
-		cannot_look(s);
+		cannot_look(s, inquiry_message(s));
+		return false;
+	}
+	if (li->state == LISTENING_LOOKS && inquiry_is_too_long(s) && li->ntx > 0) {
+		cannot_look(s, "the server listens to too many channels");
 		return false;
 	}
 	if (li->state == LISTENING_LOOKS && take_look(s))
@@ -422,6 +431,11 @@ ask(struct session *s, enum purpose purpose, struct buf *sql)
 			keeper_add_quoted(sql, li->tx[i].deed.name);
 		}
 	buf_add_u8(sql, 0);
+	if (sql->failed || names.failed) {
+		buf_clear(&names);
+		deeds_drop(&li->deeds);
+		return FORWARD;
+	}
 	li->purpose = purpose;
 	channels_set_state(s, LISTENING_ASKED);
 	keeper_ask(s->pool, &li->listener, (char *)buf_data(sql), (char *)buf_data(&names),
@@ -557,6 +571,26 @@ refuse_pin(struct session *s, struct message *m)
 	return reply_refuse_message(s, m->type, &e);
 }
 
+/* Is there room for the deeds, and for the channels that they add? */
+static bool
+has_room(const struct session *s, const struct deeds *d)
+{
+	const struct listening *li = s->rare->listening;
+	unsigned there = li ? li->listener.channels.count : 0, more = 0;
+
+	if (li && li->ntx + d->count > DEEDS_MAX)
+		return false;
+	if (there + d->count + (li ? li->ntx : 0) <= DEEDS_MAX)
+		return true;
+	for (unsigned i = 0; i < d->count; i++)
+		more += d->list[i].what == LISTEN &&
+			listener_has(&li->listener, d->list[i].name, strlen(d->list[i].name)) ==
+			    LISTENER_NO;
+	for (unsigned i = 0; i < li->ntx; i++)
+		more += li->tx[i].deed.what == LISTEN;
+	return there + more <= DEEDS_MAX;
+}
+
 /* A Query, or a Bind of a statement, with LISTEN or UNLISTEN. `after_refusal`: the keeper has been
  * asked, and PostgreSQL has refused it. */
 static enum verdict
@@ -571,7 +605,8 @@ judge_text(struct session *s, struct message *m, unsigned set, const char *text,
 
 	buf_init(&sql, SQL_MAX);
 	deeds_read(s, text, bytes, inside || type == 'B', &d, &sql);
-	takes = d.only && !after_refusal && !sql.failed && !(s->hold->pinned & SQLCLASS_LISTEN);
+	takes = d.only && !after_refusal && !sql.failed && has_room(s, &d) &&
+		!(s->hold->pinned & SQLCLASS_LISTEN);
 	if (takes && inside) {
 		set_deeds(s, &d);
 		v = pass(s, INSIDE);

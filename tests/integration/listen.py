@@ -405,6 +405,31 @@ def resets(t):
 
 
 @test
+def limited(t):
+    """more than 1000 channels of a session, or LISTENs of a transaction, are for its own server: none is lost"""
+    d = t.daemon(size=2)
+    other = t.direct()
+    for inside in (False, True):
+        a = t.client(d)
+        if inside:
+            a.sql("BEGIN")
+        for first in range(0, 2700, 900):
+            a.sql(";".join('LISTEN "%04d%s"' % (n, "x" * 40) for n in range(first, first + 900)))
+        if inside:
+            a.sql("COMMIT")
+        check(any("LISTEN" in c["pinned"] for c in d.clients()), "it is pinned")
+        for n in range(0, 2700, 271):
+            other.sql('NOTIFY "%04d%s"' % (n, "x" * 40))
+        want = ["%04d%s" % (n, "x" * 40) for n in range(0, 2700, 271)]
+        equal(sorted(c for c, _ in notifications(a, len(want))), want, "what comes")
+        check(a.silent(0.05), "and no more")
+        a.sql("UNLISTEN *")
+        other.sql('NOTIFY "0000%s"' % ("x" * 40))
+        check(a.silent(0.05), "behind UNLISTEN *")
+        a.close()
+
+
+@test
 def lifetime(t):
     """max_lifetime holds for the keeper too: another one takes over"""
     d = t.daemon(size=1, max_lifetime="1s")
