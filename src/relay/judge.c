@@ -401,8 +401,11 @@ judge_message(struct session *s, struct message *m)
 		return refuse_begin(s, m->type);
 	if (s->state == SESSION_IDLE)
 		v = without_lease(s, m);
-	if (v != FORWARD)
+	if (v != FORWARD) {
+		if (s->rare->listening)
+			listening_judged(s, v);
 		return v;
+	}
 	if (s->state != SESSION_ACTIVE)
 		return OVER;
 	v = with_lease(s, m);

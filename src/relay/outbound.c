@@ -381,6 +381,9 @@ after_answer(struct session *s)
 		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 			return;
 	}
+	/* What came while it was asked, and a ReadyForQuery that is owed, go to the client now. */
+	if (s->rare->listening && s->state != SESSION_SAVING)
+		session_wake(s);
 	if (s->state != SESSION_SAVING && (s->in->len > 0 || script_pending(s)) &&
 	    (s->hold->lease.srv == NULL || stream_queued(&s->hold->lease.srv->stream) == 0)) {
 		stream_resume(&s->stream);

@@ -591,6 +591,20 @@ has_room(const struct session *s, const struct deeds *d)
 	return there + more <= DEEDS_MAX;
 }
 
+/* Is it for the keeper at all: is there a LISTEN, or something that an UNLISTEN could end? */
+static bool
+listens_by_keeper(const struct session *s, const struct deeds *d)
+{
+	const struct listening *li = s->rare->listening;
+
+	if (li && (li->listener.keeper || li->ntx > 0))
+		return true;
+	for (unsigned i = 0; i < d->count; i++)
+		if (d->list[i].what == LISTEN)
+			return true;
+	return false;
+}
+
 /* A Query, or a Bind of a statement, with LISTEN or UNLISTEN. `after_refusal`: the keeper has been
  * asked, and PostgreSQL has refused it. */
 static enum verdict
@@ -605,6 +619,11 @@ judge_text(struct session *s, struct message *m, unsigned set, const char *text,
 
 	buf_init(&sql, SQL_MAX);
 	deeds_read(s, text, bytes, inside || type == 'B', &d, &sql);
+	if (d.only && !listens_by_keeper(s, &d)) {
+		deeds_drop(&d);
+		buf_clear(&sql);
+		return FORWARD;
+	}
 	takes = d.only && !after_refusal && !sql.failed && has_room(s, &d) &&
 		!(s->hold->pinned & SQLCLASS_LISTEN);
 	if (takes && inside) {
@@ -723,8 +742,13 @@ forget_lease(struct session *s)
 	channels_forget_transaction(li);
 	listener_drop_all(&li->listener, true);
 	kept_drop_others(li);
-	if (li->state >= LISTENING_PASSED)
+	if (li->state >= LISTENING_PASSED) {
 		channels_set_state(s, LISTENING_QUIET);
+	} else if (li->state > LISTENING_ASKED && li->purpose == COMMIT) {
+		/* The keeper was asked for a COMMIT which is none any more. */
+		err_clear(&li->failed);
+		channels_set_state(s, LISTENING_QUIET);
+	}
 }
 
 /* A message behind one that was passed: the rest of its exchange passes, too; all else waits. */
@@ -775,6 +799,10 @@ listening_judge(struct session *s, struct message *m)
 	case LISTENING_PASSED:
 		return judge_behind(s, m);
 	case LISTENING_GRANTED:
+		if (li->purpose == COMMIT && li->ntx == 0) {
+			abandon(s); /* forget_lease() */
+			break;
+		}
 		if (li->purpose != ALONE && !is_in_error(s))
 			return pass(s, li->purpose);
 		if (li->purpose != ALONE)

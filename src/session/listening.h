@@ -42,7 +42,8 @@ void listening_turn(struct session *);
 /* Sends what the server has answered; ahead of a ReadyForQuery at its end goes what is kept. */
 void listening_reply(struct session *, const uint8_t *data, size_t bytes);
 
-/* The verdict on a message that listening_judge() has let pass to the server, at the end. */
+/* The verdict on a message that listening_judge() has let pass to the server, at the end. Also when
+ * it is refused after it has waited. */
 void listening_judged(struct session *, enum verdict);
 
 /* Which of these SQLCLASS_... bits of a message, with pin = off, would still pin the session? */

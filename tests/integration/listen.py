@@ -430,6 +430,52 @@ def limited(t):
 
 
 @test
+def bind_refused(t):
+    """a LISTEN whose Bind is refused, because no server is free, is not done, whatever comes behind it"""
+    d = t.daemon(size=1, wait_timeout="300ms")
+    other = t.direct()
+    a, b = t.client(d), t.client(d)
+    a.send(wire.parse("LISTEN one", "l") + wire.sync())
+    a.until_ready()
+    b.sql("BEGIN; SELECT 1")
+    a.send(wire.bind(statement="l") + wire.execute() + wire.sync())
+    equal(len(a.until_ready().errors), 1, "no server is free")
+    b.sql("COMMIT")
+    a.sql("SELECT 1")
+    equal([c["listens"] for c in d.clients()], ["0", "0"], "channels")
+    other.sql("NOTIFY one")
+    check(a.silent(0.1), "nothing comes")
+    exchange(a, wire.query("LISTEN two"))
+    other.sql("NOTIFY two")
+    equal(notifications(a, 1), [("two", "")], "the next LISTEN")
+
+
+@test
+def answers_behind_questions(t):
+    """each ReadyForQuery comes, also when the server is asked for something of ours behind the answer"""
+    d = t.daemon(size=2)
+    a, other = t.client(d, DateStyle="German"), t.direct()
+    a.sql("LISTEN one")
+    a.sql("LOAD 'plpgsql'")
+    for text in ("RESET ALL", "SET DateStyle TO DEFAULT", "UNLISTEN other; RESET ALL", "BEGIN; NOTIFY one, 'x'; RESET ALL; COMMIT"):
+        equal(exchange(a, wire.query(text))[-1], ("Z", b"I"), text)
+    other.sql("NOTIFY one, 'end'")
+    equal(notifications(a, 1), [("one", "end")], "what comes")
+
+
+@test
+def nothing_to_end(t):
+    """an UNLISTEN of a session that has never listened opens no connection"""
+    d = t.daemon(size=1)
+    a = t.client(d)
+    for encode in (wire.query, lambda x: wire.extended(x) + wire.sync()):
+        for text in ("UNLISTEN *", "UNLISTEN a; UNLISTEN b", "BEGIN", "UNLISTEN one", "COMMIT"):
+            if ";" not in text or encode is wire.query:
+                equal([k for k, _ in exchange(a, encode(text))][-2:], ["C", "Z"], text)
+    equal([s for s in d.servers() if s["state"] == "listening"], [], "keepers")
+
+
+@test
 def lifetime(t):
     """max_lifetime holds for the keeper too: another one takes over"""
     d = t.daemon(size=1, max_lifetime="1s")
