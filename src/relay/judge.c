@@ -398,8 +398,8 @@ judge_message(struct session *s, struct message *m)
 	    (v = listening_judge(s, m)) != FORWARD)
 		return v;
 	if ((m->effects.set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)
-		return refuse_begin(s, m->type);
-	if (s->state == SESSION_IDLE)
+		v = refuse_begin(s, m->type);
+	else if (s->state == SESSION_IDLE)
 		v = without_lease(s, m);
 	if (v != FORWARD) {
 		if (s->rare->listening)

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/heard.h"
 #include "session/kept.h"
 #include "wire/sqlclass.h"
 
@@ -99,6 +100,7 @@ channels_need(struct session *s)
 	listener_init(&li->listener, &listener_ops, s);
 	buf_init(&li->kept, KEPT_MAX);
 	buf_init(&li->converted, CONVERTED_MAX);
+	buf_init(&li->part, HEARD_MAX);
 	return li;
 }
 
@@ -125,6 +127,7 @@ channels_free(struct session *s)
 	deeds_drop(&li->deeds);
 	buf_clear(&li->kept);
 	buf_clear(&li->converted);
+	buf_clear(&li->part);
 	free(li->tx);
 	free(li->clearing);
 	free(li->lost);
@@ -197,6 +200,7 @@ channels_pack(struct pack *p, struct session *s)
 	transaction_pack(p, li);
 	pack_buf(p, &li->kept);
 	pack_buf(p, &li->converted);
+	pack_buf(p, &li->part);
 	PACK(p, li->overflown);
 	pack_str(p, &li->lost);
 	if (!listener_pack(p, &li->listener, s->pool) && li->lost == NULL)

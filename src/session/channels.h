@@ -69,6 +69,7 @@ struct listening {
 	struct deeds deeds;   /* what is done when the message has succeeded */
 	struct buf kept;      /* whole messages for the client, in the server's encoding */
 	struct buf converted; /* the one before them, in the client's */
+	struct buf part;      /* of a message of the server's that is not whole: heard.h */
 	char *lost;           /* why the keeper was lost; or NULL */
 	struct marked *tx;    /* the deeds of the transaction that is open */
 	unsigned ntx, marks;

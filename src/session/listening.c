@@ -13,6 +13,7 @@
 #include "session/channels.h"
 #include "session/deeds.h"
 #include "session/end.h"
+#include "session/heard.h"
 #include "session/inquiry.h"
 #include "session/kept.h"
 #include "session/outcome.h"
@@ -92,21 +93,40 @@ must_end(struct session *s)
 	return true;
 }
 
-void
-listening_reply(struct session *s, const uint8_t *data, size_t bytes)
+/* Is the ReadyForQuery that comes now one behind which notifications may be given? */
+static bool
+must_keep_ready(const struct session *s)
 {
-	struct listening *li = s->rare->listening;
+	const struct listening *li = s->rare->listening;
 
-	/* Behind the last ReadyForQuery there may be only messages that end with a NUL. */
-	if ((li->listener.listens > 0 || li->state == LISTENING_PASSED) && may_give(s) &&
-	    bytes >= READY_SIZE && memcmp(data + bytes - READY_SIZE, ready, READY_SIZE) == 0) {
-		li->owes_ready = true;
-		li->synced = false;
-		bytes -= READY_SIZE;
-		session_wake(s);
-	}
-	if (bytes > 0)
-		reply_send(s, data, bytes);
+	return (li->listener.listens > 0 || li->state == LISTENING_PASSED) && may_give(s);
+}
+
+static void
+owe_ready(struct session *s)
+{
+	s->rare->listening->owes_ready = true;
+	s->rare->listening->synced = false;
+	session_wake(s);
+}
+
+void
+listening_reply(struct session *s, const struct reword_from *from, const uint8_t *data,
+		size_t bytes)
+{
+	if (heard_send(s, from, data, bytes, must_keep_ready(s)))
+		owe_ready(s);
+}
+
+size_t
+listening_reworded(struct session *s, const uint8_t *data, size_t bytes)
+{
+	heard_flush(s);
+	if (!must_keep_ready(s) || bytes < READY_SIZE ||
+	    memcmp(data + bytes - READY_SIZE, ready, READY_SIZE) != 0)
+		return bytes;
+	owe_ready(s);
+	return bytes - READY_SIZE;
 }
 
 /* PostgreSQL gives a session what was committed before the end of its own transaction, by itself

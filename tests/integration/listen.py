@@ -476,6 +476,27 @@ def nothing_to_end(t):
 
 
 @test
+def once(t):
+    """a channel of the keeper's to which the session's own server listens for a while, or for good, is told once"""
+    d = t.daemon(size=2)
+    for before in ("LISTEN a", "LISTEN a; LISTEN b", "LISTEN a; SELECT 1"):
+        for text in ("LISTEN a; NOTIFY a, 'x'", "NOTIFY a, 'x'; LISTEN a", "LISTEN a; LISTEN c; NOTIFY a, 'x'; NOTIFY c, 'y'",
+                     "LISTEN a; SELECT repeat('x', 100000); NOTIFY a, '%s'" % ("y" * 7000), "BEGIN; LISTEN a; NOTIFY a, 'x'; COMMIT",
+                     "SELECT pg_notify('a', i::text) FROM generate_series(1, 30) i; LISTEN a", "NOTIFY a, 'x'; UNLISTEN a; LISTEN a",
+                     "BEGIN; LISTEN a; NOTIFY a, 'x'; SAVEPOINT s; NOTIFY a, 'z'; COMMIT; SELECT 1"):
+            seen = []
+            for c in (t.direct(), t.client(d)):
+                c.sql(before)
+                got = []
+                for _ in range(3):
+                    got += [x for k, x in exchange(c, wire.query(text)) if k == "A"]
+                check(c.silent(0.02), "and no more")
+                seen.append(sorted(got))
+                c.close()
+            equal(seen[1], seen[0], "%r behind %r" % (text, before))
+
+
+@test
 def lifetime(t):
     """max_lifetime holds for the keeper too: another one takes over"""
     d = t.daemon(size=1, max_lifetime="1s")
