@@ -110,6 +110,17 @@ channels_count(const struct session *s)
 	return s->rare->listening ? s->rare->listening->listener.listens : 0;
 }
 
+bool
+channels_unused(const struct session *s)
+{
+	const struct listening *li = s->rare->listening;
+
+	return li->state == LISTENING_QUIET && li->listener.keeper == NULL && !li->prepared &&
+	       !li->goes && !li->owes_ready && li->ntx == 0 && li->deeds.count == 0 &&
+	       li->kept.len == 0 && li->converted.len == 0 && li->part.len == 0 &&
+	       li->lost == NULL && !li->overflown;
+}
+
 void
 channels_end(struct session *s)
 {
@@ -196,6 +207,7 @@ channels_pack(struct pack *p, struct session *s)
 	PACK(p, li->mixed);
 	PACK(p, li->owes_ready);
 	PACK(p, li->suspect);
+	PACK(p, li->prepared);
 	deeds_pack(p, &li->deeds);
 	transaction_pack(p, li);
 	pack_buf(p, &li->kept);

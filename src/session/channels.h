@@ -63,6 +63,7 @@ struct listening {
 	bool owes_ready;      /* the client's ReadyForQuery is kept back: listening_turn() */
 	bool synced;          /* likewise: the keeper has given all that was committed before it */
 	char *clearing;       /* CLEARS: the statement; or NULL */
+	bool prepared;        /* a statement that LISTENs or UNLISTENs has been parsed */
 	bool suspect;         /* the session's own server may listen to a channel of the keeper's */
 	bool overflown;       /* there was no room in `kept` */
 	struct err failed;    /* FAILED */
@@ -91,6 +92,10 @@ unsigned channels_take(struct session *, unsigned set);
 
 /* The deeds of the transaction have been dealt with. */
 void channels_forget_transaction(struct listening *);
+
+/* Is there nothing in session->rare->listening, which must be there, for which it is needed? The
+ * session must be IDLE. */
+bool channels_unused(const struct session *);
 
 /* The session is closed: gives up all. Then frees it. */
 void channels_end(struct session *);

@@ -161,6 +161,9 @@ listening_turn(struct session *s)
 		give_ready(s);
 	else
 		give(s);
+	/* From here on its messages go the quick way again. */
+	if (s->state == SESSION_IDLE && channels_unused(s))
+		channels_free(s);
 }
 
 bool
@@ -172,8 +175,12 @@ listening_owes(const struct session *s)
 void
 listening_discard(struct session *s)
 {
-	if (s->rare->listening)
-		listener_drop_all(&s->rare->listening->listener, false);
+	struct listening *li = s->rare->listening;
+
+	if (li == NULL)
+		return;
+	listener_drop_all(&li->listener, false);
+	kept_drop_others(li);
 }
 
 /* ---- the end of a transaction: what has become of its deeds ---- */
@@ -198,14 +205,25 @@ look(struct session *s)
 		    INQUIRY_ROWS | INQUIRY_AGAIN);
 }
 
-/* The server has told what it listens to. Returns true if it is to be told to end that. */
+static void
+cannot_look(struct session *s, const char *why)
+{
+	struct err e;
+
+	err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, why);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
+/* The server has told what it listens to. Returns true if it is to be told to end that, or if the
+ * session has ended. */
 static bool
 take_look(struct session *s)
 {
 	struct listening *li = s->rare->listening;
 	struct deed_names told, names;
 	struct buf sql;
-	bool listens;
+	bool listens, lost;
 
 	deed_names_init(&told);
 	deed_names_init(&names);
@@ -215,10 +233,12 @@ take_look(struct session *s)
 	outcome_keep(li, &names);
 	listens = outcome_unlisten(li, &told, &sql);
 	s->hold->pinned &= ~(unsigned)SQLCLASS_LISTEN;
-	/* With pin = off, what would pin the session is discarded. */
+	/* With pin = off, what would pin the session is discarded. If the client was told that it
+	 * listens, it is ended. */
 	if (listens && s->context.pin)
 		s->hold->pinned |= SQLCLASS_LISTEN;
 	s->hold->discard |= listens && !s->context.pin;
+	lost = listens && !s->context.pin && outcome_is_missing(li, &told);
 	kept_drop_others(li);
 	channels_forget_transaction(li);
 	deed_names_clear(&told);
@@ -226,6 +246,11 @@ take_look(struct session *s)
 	/* Not more than the keeper's channels and the marks: that fits. */
 	if (sql.failed)
 		s->hold->discard = true;
+	if (lost) {
+		buf_clear(&sql);
+		cannot_look(s, "it was not there at the COMMIT, and pin is off");
+		return true;
+	}
 	if (sql.len > 1 && !sql.failed) {
 		channels_set_state(s, LISTENING_CLEARS);
 		free(li->clearing);
@@ -236,19 +261,29 @@ take_look(struct session *s)
 	return li->state == LISTENING_CLEARS;
 }
 
+/* The deeds of the message are the transaction's, and have this mark. */
+static void
+join_transaction(struct session *s, unsigned number)
+{
+	struct listening *li = s->rare->listening;
+
+	if (li->ntx == 0 && getrandom(&li->random, sizeof li->random, 0) != sizeof li->random)
+		log_fatal("session", s->id, "no random numbers");
+	if (li->deeds.count > 0)
+		li->tx = mem_realloc(li->tx, (li->ntx + li->deeds.count) * sizeof *li->tx);
+	for (unsigned i = 0; i < li->deeds.count; i++)
+		li->tx[li->ntx++] = (struct marked){li->deeds.list[i], number};
+	deeds_drop(&li->deeds);
+}
+
 static void
 mark(struct session *s)
 {
 	struct listening *li = s->rare->listening;
 	char sql[OUTCOME_MARK + 16], name[OUTCOME_MARK];
 
-	if (li->ntx == 0 && getrandom(&li->random, sizeof li->random, 0) != sizeof li->random)
-		log_fatal("session", s->id, "no random numbers");
 	li->marks++;
-	li->tx = mem_realloc(li->tx, (li->ntx + li->deeds.count) * sizeof *li->tx);
-	for (unsigned i = 0; i < li->deeds.count; i++)
-		li->tx[li->ntx++] = (struct marked){li->deeds.list[i], li->marks};
-	deeds_drop(&li->deeds);
+	join_transaction(s, li->marks);
 	channels_set_state(s, LISTENING_MARKS);
 	outcome_mark(li, li->marks, name);
 	snprintf(sql, sizeof sql, "LISTEN \"%s\"", name);
@@ -263,16 +298,6 @@ listening_asks(const struct session *s)
 
 	return li && (li->state == LISTENING_MARKS || li->state == LISTENING_LOOKS ||
 		      li->state == LISTENING_CLEARS);
-}
-
-static void
-cannot_look(struct session *s, const char *why)
-{
-	struct err e;
-
-	err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, why);
-	session_fail(s, &e);
-	err_clear(&e);
 }
 
 bool
@@ -340,6 +365,13 @@ passed_answered(struct session *s)
 		if (p->status == 'I' || li->mixed) {
 			s->hold->pinned |= SQLCLASS_LISTEN;
 			s->hold->pins_doubtful = true;
+			/* With pin = off that must not be lost in silence: take_look(). */
+			if (good && !s->context.pin)
+				join_transaction(s, 0);
+			if (must_look(s)) {
+				look(s);
+				return true;
+			}
 		}
 		break;
 	case SINGLE:
@@ -846,7 +878,7 @@ listening_judge(struct session *s, struct message *m)
 	if (m->type == 'Q')
 		return judge_query(s, m, was == LISTENING_REFUSED);
 	if (m->type == 'P' && (m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)))
-		channels_need(s); /* its Bind is judged here */
+		channels_need(s)->prepared = true; /* its Bind is judged here */
 	if (m->type == 'B' && li)
 		return judge_bind(s, m, was == LISTENING_REFUSED);
 	return FORWARD;

@@ -130,3 +130,16 @@ outcome_unlisten(const struct listening *li, const struct deed_names *told, stru
 	buf_add_u8(sql, 0);
 	return listens;
 }
+
+bool
+outcome_is_missing(const struct listening *li, const struct deed_names *told)
+{
+	for (unsigned i = 0; i < li->ntx; i++) {
+		const struct deed *d = &li->tx[i].deed;
+
+		if (d->what == LISTEN && deed_names_has(told, d->name) &&
+		    listener_has(&li->listener, d->name, strlen(d->name)) == LISTENER_NO)
+			return true;
+	}
+	return false;
+}

@@ -32,4 +32,7 @@ void outcome_do(struct listening *);
  * does for it. Returns whether it has to listen on. */
 bool outcome_unlisten(const struct listening *, const struct deed_names *told, struct buf *sql);
 
+/* Does the server listen to a channel of the transaction's LISTENs to which the keeper does not? */
+bool outcome_is_missing(const struct listening *, const struct deed_names *told);
+
 #endif

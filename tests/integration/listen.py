@@ -384,6 +384,31 @@ def without_pin(t):
 
 
 @test
+def not_in_silence(t):
+    """pin = off: a session whose transaction has listened, and which the keeper does not serve, is ended: it is not
+    left to wait for what never comes"""
+    d = t.daemon(size=2, pin="off")
+    for texts, ends in ((("BEGIN", "LISTEN one", "COMMIT AND CHAIN", "COMMIT"), True),
+                        (("BEGIN", "LISTEN one", "COMMIT AND CHAIN", "SELECT 1; ROLLBACK"), True),
+                        (("BEGIN", "LISTEN one", "ROLLBACK AND CHAIN", "COMMIT"), False),
+                        (("BEGIN", "LISTEN one", "SELECT 1; COMMIT"), False)):
+        c = t.client(d)
+        for text in texts:
+            c.send(wire.query(text))
+            if text is not texts[-1]:
+                c.until_ready()
+        if ends:
+            equal([e.sqlstate for e in c.until_closed().errors], ["57P01"], "%r" % (texts,))
+        else:
+            c.until_ready()
+            equal(c.value("SELECT 1"), "1", "%r" % (texts,))
+            if "ROLLBACK AND CHAIN" not in texts:
+                t.sql("NOTIFY one")
+                equal(notifications(c, 1), [("one", "")], "%r" % (texts,))
+            c.close()
+
+
+@test
 def resets(t):
     """what drivers send to reset a connection ends all listening, if it succeeds"""
     d = t.daemon(size=2)
