@@ -44,7 +44,8 @@ enum purpose {
 	ENDS,   /* goes to the server; its UNLISTEN and DISCARD ALL count for the keeper, too */
 	INSIDE, /* a LISTEN or UNLISTEN in a transaction */
 	SINGLE, /* the same outside of one, in the extended protocol */
-	COMMIT  /* of a transaction that has some INSIDE */
+	COMMIT, /* of a transaction that has some INSIDE */
+	AMONG   /* in a transaction, in a text with others: it pins as it does by itself */
 };
 
 /* A deed of the transaction. The server listens to a channel of ours with its number, the mark, for

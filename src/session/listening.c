@@ -357,6 +357,7 @@ passed_answered(struct session *s)
 
 	switch (li->purpose) {
 	case INSIDE:
+	case AMONG:
 		if (good && p->status == 'T' && !li->mixed) {
 			mark(s);
 			return true;
@@ -598,31 +599,6 @@ set_deeds(struct session *s, struct deeds *d)
 	*d = (struct deeds){0};
 }
 
-/* A text goes the usual way. If it ends listening, it does so for the keeper's channels, too, when
- * it has succeeded. */
-static enum verdict
-pass_ends(struct session *s, struct deeds *d)
-{
-	if (channels_count(s) == 0 || d->count == 0 || is_inside(s))
-		return FORWARD;
-	set_deeds(s, d);
-	return pass(s, ENDS);
-}
-
-/* pin = off: the Bind of a LISTEN that would pin. */
-static enum verdict
-refuse_pin(struct session *s, struct message *m)
-{
-	struct err e;
-
-	if (s->state == SESSION_ACTIVE) {
-		begin_send(s);
-		return raise_pin_off(s, m, SQLCLASS_LISTEN);
-	}
-	err_make(&e, ERR_PIN_OFF, s->pool->conf->name, sqlclass_name(SQLCLASS_LISTEN));
-	return reply_refuse_message(s, m->type, &e);
-}
-
 /* Is there room for the deeds, and for the channels that they add? */
 static bool
 has_room(const struct session *s, const struct deeds *d)
@@ -641,6 +617,47 @@ has_room(const struct session *s, const struct deeds *d)
 	for (unsigned i = 0; i < li->ntx; i++)
 		more += li->tx[i].deed.what == LISTEN;
 	return there + more <= DEEDS_MAX;
+}
+
+/* A text goes the usual way. If it ends listening, it does so for the keeper's channels, too, when
+ * it has succeeded. */
+static enum verdict
+pass_ends(struct session *s, struct deeds *d)
+{
+	if (channels_count(s) == 0 || d->count == 0)
+		return FORWARD;
+	set_deeds(s, d);
+	return pass(s, ENDS);
+}
+
+/* The same in a transaction: it gets a mark, unless its own statements would undo that, or be
+ * behind the end of the transaction. Its LISTENs count, too: they may follow an UNLISTEN. */
+static enum verdict
+pass_among(struct session *s, unsigned set, struct deeds *d)
+{
+	const struct listening *li = s->rare->listening;
+
+	if (d->count == 0 || !has_room(s, d) ||
+	    (set & (SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT |
+		    SQLCLASS_PREPARE_TRANSACTION)) ||
+	    li == NULL || (li->listener.listens == 0 && li->ntx == 0))
+		return FORWARD;
+	set_deeds(s, d);
+	return pass(s, AMONG);
+}
+
+/* pin = off: the Bind of a LISTEN that would pin. */
+static enum verdict
+refuse_pin(struct session *s, struct message *m)
+{
+	struct err e;
+
+	if (s->state == SESSION_ACTIVE) {
+		begin_send(s);
+		return raise_pin_off(s, m, SQLCLASS_LISTEN);
+	}
+	err_make(&e, ERR_PIN_OFF, s->pool->conf->name, sqlclass_name(SQLCLASS_LISTEN));
+	return reply_refuse_message(s, m->type, &e);
 }
 
 /* Is it for the keeper at all: is there a LISTEN, or something that an UNLISTEN could end? */
@@ -691,7 +708,7 @@ judge_text(struct session *s, struct message *m, unsigned set, const char *text,
 	} else if (type == 'B' && !s->context.pin && (set & SQLCLASS_LISTEN)) {
 		v = refuse_pin(s, m);
 	} else {
-		v = pass_ends(s, &d);
+		v = inside ? pass_among(s, set, &d) : pass_ends(s, &d);
 	}
 	deeds_drop(&d);
 	buf_clear(&sql);
