@@ -75,7 +75,9 @@ struct listening {
 	char *lost;           /* why the keeper was lost; or NULL */
 	struct marked *tx;    /* the deeds of the transaction that is open */
 	unsigned ntx, marks;
-	uint64_t random; /* in the names of marks */
+	unsigned attempts; /* MARKS: how often the mark was sent */
+	bool undoing;      /* MARKS: what has failed is undone */
+	uint64_t random;   /* in the names of marks */
 };
 
 /* The setter. An illegal move ends the program. */

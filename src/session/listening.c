@@ -276,19 +276,65 @@ join_transaction(struct session *s, unsigned number)
 	deeds_drop(&li->deeds);
 }
 
+/* A cancel that comes late, or a short statement_timeout, may hit the mark. The client's
+ * transaction must not fail because of that: hence the savepoint. */
+static void
+send_mark(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	char name[OUTCOME_MARK];
+	struct buf sql;
+
+	li->attempts++;
+	li->undoing = false;
+	outcome_mark(li, li->marks, name);
+	buf_init(&sql, 1024);
+	buf_add_str(&sql, "SAVEPOINT pgwith_mark");
+	buf_add_fmt(&sql, "LISTEN \"%s\"", name);
+	buf_add_u8(&sql, 0);
+	buf_add_str(&sql, "RELEASE SAVEPOINT pgwith_mark");
+	inquiry_ask_apart(s, (char *)buf_data(&sql), sql.len, INQUIRY_PASSES_AT_END);
+	buf_clear(&sql);
+}
+
 static void
 mark(struct session *s)
 {
 	struct listening *li = s->rare->listening;
-	char sql[OUTCOME_MARK + 16], name[OUTCOME_MARK];
 
 	li->marks++;
+	li->attempts = 0;
 	join_transaction(s, li->marks);
 	channels_set_state(s, LISTENING_MARKS);
-	outcome_mark(li, li->marks, name);
-	snprintf(sql, sizeof sql, "LISTEN \"%s\"", name);
 	enter_saving(s);
-	inquiry_ask_apart(s, sql, strlen(sql) + 1, INQUIRY_PASSES_AT_END);
+	send_mark(s);
+}
+
+/* The mark has been answered, or its undoing. Returns true if more is asked. */
+static bool
+mark_again(struct session *s)
+{
+	static const char undo[] = "ROLLBACK TO SAVEPOINT pgwith_mark\0"
+				   "RELEASE SAVEPOINT pgwith_mark";
+	struct listening *li = s->rare->listening;
+
+	/* If there is no such savepoint (3B001), nothing can be undone. */
+	if (s->hold->lease.srv->progress.status == 'E' &&
+	    strcmp(inquiry_sqlstate(s), "3B001") != 0) {
+		li->undoing = true;
+		inquiry_ask_apart(s, undo, sizeof undo, INQUIRY_PASSES_AT_END);
+		return true;
+	}
+	if (!li->undoing || s->hold->lease.srv->progress.status != 'T')
+		return false;
+	if (li->attempts < INQUIRY_ATTEMPTS) {
+		send_mark(s);
+		return true;
+	}
+	/* It cannot be marked: the server listens by itself. */
+	s->hold->pinned |= SQLCLASS_LISTEN;
+	s->hold->pins_doubtful = true;
+	return false;
 }
 
 bool
@@ -316,6 +362,8 @@ listening_inquired(struct session *s)
 		inquiry_ask(s, li->clearing, s->rare->inquiry->passes, INQUIRY_AGAIN);
 		return false;
 	}
+	if (li->state == LISTENING_MARKS && mark_again(s))
+		return false;
 	if (how == INQUIRY_FAILED && li->state != LISTENING_MARKS) {
 		cannot_look(s, inquiry_message(s));
 		return false;

@@ -522,6 +522,26 @@ def once(t):
 
 
 @test
+def cut_short(t):
+    """a statement_timeout that hits the mark behind a LISTEN does not fail the transaction"""
+    d = t.daemon(size=2)
+    a, other = t.client(d), t.direct()
+    done = 0
+    for n in range(300):
+        a.sql("BEGIN; SET LOCAL statement_timeout = '1ms'")
+        if a.ask("LISTEN c%d" % n).errors or a.ask("SET LOCAL statement_timeout = 0").errors:
+            check([e.sqlstate for e in a.ask("SELECT 1").errors] == ["25P02"], "the client was told of its error")
+            a.sql("ROLLBACK")
+            continue
+        a.sql("SELECT 1")
+        a.sql("COMMIT")
+        other.sql("NOTIFY c%d" % n)
+        equal(notifications(a, 1), [("c%d" % n, "")], "what comes")
+        done += 1
+    check(done > 0, "no transaction")
+
+
+@test
 def lifetime(t):
     """max_lifetime holds for the keeper too: another one takes over"""
     d = t.daemon(size=1, max_lifetime="1s")
