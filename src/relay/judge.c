@@ -423,11 +423,14 @@ judge_message(struct session *s, struct message *m)
 	    (v = listening_judge(s, m)) != FORWARD)
 		return v;
 	if ((m->effects.set & SQLCLASS_BEGIN) && s->context.mode == CONF_STATEMENT)
-		return refuse_begin(s, m->type);
-	if (s->state == SESSION_IDLE)
+		v = refuse_begin(s, m->type);
+	else if (s->state == SESSION_IDLE)
 		v = without_lease(s, m);
-	if (v != FORWARD)
+	if (v != FORWARD) {
+		if (s->rare->listening)
+			listening_judged(s, v);
 		return v;
+	}
 	if (s->state != SESSION_ACTIVE)
 		return OVER;
 	v = with_lease(s, m);

@@ -321,9 +321,10 @@ readable(struct lease *l)
 	if (p->unasked > 0 && bytes > 0)
 		bytes -= bytes_unasked(s, bytes);
 	if (p->errors != from.errors && (s->context.names || srv->prepared.tracked.stood))
-		reword_errors(s, &from, data, bytes);
+		reword_errors(s, &from, data,
+			      s->rare->listening ? listening_reworded(s, data, bytes) : bytes);
 	else if (bytes > 0 && s->rare->listening)
-		listening_reply(s, data, bytes);
+		listening_reply(s, &from, data, bytes);
 	else if (bytes > 0)
 		reply_send(s, data, bytes);
 	if (s->state != SESSION_ACTIVE)
@@ -381,6 +382,9 @@ after_answer(struct session *s)
 		if (s->state != SESSION_ACTIVE && s->state != SESSION_IDLE)
 			return;
 	}
+	/* What came while it was asked, and a ReadyForQuery that is owed, go to the client now. */
+	if (s->rare->listening && s->state != SESSION_SAVING)
+		session_wake(s);
 	if (s->state != SESSION_SAVING && (s->in->len > 0 || script_pending(s)) &&
 	    (s->hold->lease.srv == NULL || stream_queued(&s->hold->lease.srv->stream) == 0)) {
 		stream_resume(&s->stream);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/heard.h"
 #include "session/kept.h"
 #include "wire/sqlclass.h"
 
@@ -99,6 +100,7 @@ channels_need(struct session *s)
 	listener_init(&li->listener, &listener_ops, s);
 	buf_init(&li->kept, KEPT_MAX);
 	buf_init(&li->converted, CONVERTED_MAX);
+	buf_init(&li->part, HEARD_MAX);
 	return li;
 }
 
@@ -106,6 +108,17 @@ unsigned
 channels_count(const struct session *s)
 {
 	return s->rare->listening ? s->rare->listening->listener.listens : 0;
+}
+
+bool
+channels_unused(const struct session *s)
+{
+	const struct listening *li = s->rare->listening;
+
+	return li->state == LISTENING_QUIET && li->listener.keeper == NULL && !li->prepared &&
+	       !li->goes && !li->owes_ready && li->ntx == 0 && li->deeds.count == 0 &&
+	       li->kept.len == 0 && li->converted.len == 0 && li->part.len == 0 &&
+	       li->lost == NULL && !li->overflown;
 }
 
 void
@@ -125,6 +138,7 @@ channels_free(struct session *s)
 	deeds_drop(&li->deeds);
 	buf_clear(&li->kept);
 	buf_clear(&li->converted);
+	buf_clear(&li->part);
 	free(li->tx);
 	free(li->clearing);
 	free(li->lost);
@@ -193,10 +207,12 @@ channels_pack(struct pack *p, struct session *s)
 	PACK(p, li->mixed);
 	PACK(p, li->owes_ready);
 	PACK(p, li->suspect);
+	PACK(p, li->prepared);
 	deeds_pack(p, &li->deeds);
 	transaction_pack(p, li);
 	pack_buf(p, &li->kept);
 	pack_buf(p, &li->converted);
+	pack_buf(p, &li->part);
 	PACK(p, li->overflown);
 	pack_str(p, &li->lost);
 	if (!listener_pack(p, &li->listener, s->pool) && li->lost == NULL)

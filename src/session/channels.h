@@ -44,7 +44,8 @@ enum purpose {
 	ENDS,   /* goes to the server; its UNLISTEN and DISCARD ALL count for the keeper, too */
 	INSIDE, /* a LISTEN or UNLISTEN in a transaction */
 	SINGLE, /* the same outside of one, in the extended protocol */
-	COMMIT  /* of a transaction that has some INSIDE */
+	COMMIT, /* of a transaction that has some INSIDE */
+	AMONG   /* in a transaction, in a text with others: it pins as it does by itself */
 };
 
 /* A deed of the transaction. The server listens to a channel of ours with its number, the mark, for
@@ -63,16 +64,20 @@ struct listening {
 	bool owes_ready;      /* the client's ReadyForQuery is kept back: listening_turn() */
 	bool synced;          /* likewise: the keeper has given all that was committed before it */
 	char *clearing;       /* CLEARS: the statement; or NULL */
+	bool prepared;        /* a statement that LISTENs or UNLISTENs has been parsed */
 	bool suspect;         /* the session's own server may listen to a channel of the keeper's */
 	bool overflown;       /* there was no room in `kept` */
 	struct err failed;    /* FAILED */
 	struct deeds deeds;   /* what is done when the message has succeeded */
 	struct buf kept;      /* whole messages for the client, in the server's encoding */
 	struct buf converted; /* the one before them, in the client's */
+	struct buf part;      /* of a message of the server's that is not whole: heard.h */
 	char *lost;           /* why the keeper was lost; or NULL */
 	struct marked *tx;    /* the deeds of the transaction that is open */
 	unsigned ntx, marks;
-	uint64_t random; /* in the names of marks */
+	unsigned attempts; /* MARKS: how often the mark was sent */
+	bool undoing;      /* MARKS: what has failed is undone */
+	uint64_t random;   /* in the names of marks */
 };
 
 /* The setter. An illegal move ends the program. */
@@ -90,6 +95,10 @@ unsigned channels_take(struct session *, unsigned set);
 
 /* The deeds of the transaction have been dealt with. */
 void channels_forget_transaction(struct listening *);
+
+/* Is there nothing in session->rare->listening, which must be there, for which it is needed? The
+ * session must be IDLE. */
+bool channels_unused(const struct session *);
 
 /* The session is closed: gives up all. Then frees it. */
 void channels_end(struct session *);

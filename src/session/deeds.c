@@ -4,14 +4,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "pool/told.h"
 #include "session/channels.h"
 #include "session/lexing.h"
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
-
-#define DEEDS_MAX 1000 /* of one text */
 
 /* ---- what a text says ---- */
 
@@ -136,40 +135,78 @@ deeds_read(const struct session *s, const char *text, size_t bytes, bool judged,
 
 /* ---- sets of names ---- */
 
-bool
-names_in(const struct buf *names, const char *name)
+static uint64_t
+hash_of(const char *name)
 {
-	const char *at = (const char *)buf_data(names), *end = at + names->len;
-
-	for (; at < end; at += strlen(at) + 1)
-		if (strcmp(at, name) == 0)
-			return true;
-	return false;
+	return fnv_bytes(FNV_SEED, name, strlen(name));
 }
 
-static void
-remove_name(struct buf *names, const char *name)
+static struct deed_name *
+find(const struct deed_names *names, const char *name)
 {
-	struct buf left;
-	const char *at = (const char *)buf_data(names), *end = at + names->len;
+	struct hash_node *n = hash_first(&names->hash, hash_of(name));
 
-	buf_init(&left, NAMES_MAX);
-	for (; at < end; at += strlen(at) + 1)
-		if (strcmp(at, name) != 0)
-			buf_add_str(&left, at);
-	buf_clear(names);
-	*names = left;
+	for (; n; n = hash_next(n))
+		if (strcmp(HASH_OBJ(n, struct deed_name, node)->name, name) == 0)
+			return HASH_OBJ(n, struct deed_name, node);
+	return NULL;
 }
 
 void
-deed_apply(struct buf *names, const struct deed *d)
+deed_names_init(struct deed_names *names)
 {
-	if (d->what == UNLISTEN_ALL)
-		buf_reset(names);
-	else if (d->what == UNLISTEN)
-		remove_name(names, d->name);
-	else if (!names_in(names, d->name))
-		buf_add_str(names, d->name);
+	hash_init(&names->hash);
+}
+
+static void
+forget(struct deed_names *names, struct deed_name *d)
+{
+	hash_remove(&names->hash, &d->node);
+	free(d);
+}
+
+void
+deed_names_clear(struct deed_names *names)
+{
+	struct hash_node *n;
+
+	while ((n = hash_any(&names->hash)) != NULL)
+		forget(names, HASH_OBJ(n, struct deed_name, node));
+	hash_clear(&names->hash);
+}
+
+void
+deed_names_add(struct deed_names *names, const char *name)
+{
+	size_t bytes = strlen(name) + 1;
+	struct deed_name *d;
+
+	if (find(names, name))
+		return;
+	d = mem_calloc(1, sizeof *d + bytes);
+	memcpy(d->name, name, bytes);
+	hash_add(&names->hash, &d->node, hash_of(name));
+}
+
+bool
+deed_names_has(const struct deed_names *names, const char *name)
+{
+	return find(names, name) != NULL;
+}
+
+void
+deed_apply(struct deed_names *names, const struct deed *d)
+{
+	struct deed_name *there;
+
+	if (d->what == LISTEN) {
+		deed_names_add(names, d->name);
+	} else if (d->what == UNLISTEN_ALL) {
+		deed_names_clear(names);
+		deed_names_init(names);
+	} else if ((there = find(names, d->name)) != NULL) {
+		forget(names, there);
+	}
 }
 
 /* ---- the handover ---- */

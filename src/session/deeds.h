@@ -7,10 +7,15 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/pack.h"
 #include "pool/keeper.h"
 
 struct session;
+
+/* To how many channels the keeper listens for one session, and how many LISTEN and UNLISTEN are
+ * kept of a text, or of a transaction. What is beyond that is for the session's own server. */
+#define DEEDS_MAX 1000
 
 /* One LISTEN or UNLISTEN. */
 struct deed {
@@ -35,11 +40,22 @@ void deeds_read(const struct session *, const char *text, size_t bytes, bool jud
 struct deed *deeds_add(struct deeds *, int what);
 void deeds_drop(struct deeds *);
 
-/* Sets of names: each with a NUL. */
-#define NAMES_MAX (1024 * 1024) /* bytes */
-bool names_in(const struct buf *names, const char *name);
+/* A set of names. */
+struct deed_name {
+	struct hash_node node;
+	char name[];
+};
+
+struct deed_names {
+	struct hash hash; /* struct deed_name */
+};
+
+void deed_names_init(struct deed_names *);
+void deed_names_clear(struct deed_names *);
+void deed_names_add(struct deed_names *, const char *name);
+bool deed_names_has(const struct deed_names *, const char *name);
 /* What the deed makes of the set. */
-void deed_apply(struct buf *names, const struct deed *);
+void deed_apply(struct deed_names *, const struct deed *);
 
 /* For the handover. */
 void deeds_pack(struct pack *, struct deeds *);

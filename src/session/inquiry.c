@@ -9,6 +9,7 @@
 #include "pool/server.h"
 #include "pool/todo.h"
 #include "session/end.h"
+#include "session/heard.h"
 #include "session/reply.h"
 #include "session/session.h"
 #include "session/site.h"
@@ -307,7 +308,7 @@ end_message(struct session *s)
 		buf_add(to, buf_data(&q->one), q->one.len);
 	else if (passing[q->passes].behind)
 		buf_add(&q->behind, buf_data(&q->one), q->one.len);
-	else
+	else if (!heard_is_doubled(s, buf_data(&q->one), q->one.len))
 		reply_send(s, buf_data(&q->one), q->one.len);
 	buf_reset(&q->one);
 }
@@ -366,7 +367,8 @@ pass_behind(struct session *s)
 	struct frame f;
 
 	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		reply_send(s, at, FRAME_HEADER + f.body);
+		if (!heard_is_doubled(s, at, FRAME_HEADER + f.body))
+			reply_send(s, at, FRAME_HEADER + f.body);
 		at += FRAME_HEADER + f.body;
 		left -= FRAME_HEADER + f.body;
 	}

@@ -61,7 +61,12 @@ kept_convert(struct session *s, const char *to)
 	const char *channel = (const char *)buf_data(&li->kept) + FRAME_HEADER + PID_SIZE;
 	struct buf sql;
 
-	if (li->listener.converting || li->listener.keeper == NULL)
+	if (li->listener.keeper == NULL) {
+		/* It listens to nothing any more, and nobody could convert it. */
+		kept_drop_others(li);
+		return;
+	}
+	if (li->listener.converting)
 		return;
 	buf_init(&sql, SQL_MAX);
 	buf_add_fmt(&sql, "SELECT ");

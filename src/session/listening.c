@@ -13,6 +13,7 @@
 #include "session/channels.h"
 #include "session/deeds.h"
 #include "session/end.h"
+#include "session/heard.h"
 #include "session/inquiry.h"
 #include "session/kept.h"
 #include "session/outcome.h"
@@ -25,7 +26,8 @@
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 
-#define SQL_MAX    (1024 * 1024)
+#define SQL_MAX    (1024 * 1024) /* of the LISTENs of a text and of a transaction */
+#define NAMES_MAX  (2 * DEEDS_MAX * (KEEPER_NAME + 1))
 #define READY_SIZE 6 /* bytes of a ReadyForQuery */
 
 /* ---- giving ---- */
@@ -91,21 +93,40 @@ must_end(struct session *s)
 	return true;
 }
 
-void
-listening_reply(struct session *s, const uint8_t *data, size_t bytes)
+/* Is the ReadyForQuery that comes now one behind which notifications may be given? */
+static bool
+must_keep_ready(const struct session *s)
 {
-	struct listening *li = s->rare->listening;
+	const struct listening *li = s->rare->listening;
 
-	/* Behind the last ReadyForQuery there may be only messages that end with a NUL. */
-	if ((li->listener.listens > 0 || li->state == LISTENING_PASSED) && may_give(s) &&
-	    bytes >= READY_SIZE && memcmp(data + bytes - READY_SIZE, ready, READY_SIZE) == 0) {
-		li->owes_ready = true;
-		li->synced = false;
-		bytes -= READY_SIZE;
-		session_wake(s);
-	}
-	if (bytes > 0)
-		reply_send(s, data, bytes);
+	return (li->listener.listens > 0 || li->state == LISTENING_PASSED) && may_give(s);
+}
+
+static void
+owe_ready(struct session *s)
+{
+	s->rare->listening->owes_ready = true;
+	s->rare->listening->synced = false;
+	session_wake(s);
+}
+
+void
+listening_reply(struct session *s, const struct reword_from *from, const uint8_t *data,
+		size_t bytes)
+{
+	if (heard_send(s, from, data, bytes, must_keep_ready(s)))
+		owe_ready(s);
+}
+
+size_t
+listening_reworded(struct session *s, const uint8_t *data, size_t bytes)
+{
+	heard_flush(s);
+	if (!must_keep_ready(s) || bytes < READY_SIZE ||
+	    memcmp(data + bytes - READY_SIZE, ready, READY_SIZE) != 0)
+		return bytes;
+	owe_ready(s);
+	return bytes - READY_SIZE;
 }
 
 /* PostgreSQL gives a session what was committed before the end of its own transaction, by itself
@@ -140,6 +161,9 @@ listening_turn(struct session *s)
 		give_ready(s);
 	else
 		give(s);
+	/* From here on its messages go the quick way again. */
+	if (s->state == SESSION_IDLE && channels_unused(s))
+		channels_free(s);
 }
 
 bool
@@ -151,8 +175,12 @@ listening_owes(const struct session *s)
 void
 listening_discard(struct session *s)
 {
-	if (s->rare->listening)
-		listener_drop_all(&s->rare->listening->listener, false);
+	struct listening *li = s->rare->listening;
+
+	if (li == NULL)
+		return;
+	listener_drop_all(&li->listener, false);
+	kept_drop_others(li);
 }
 
 /* ---- the end of a transaction: what has become of its deeds ---- */
@@ -177,30 +205,52 @@ look(struct session *s)
 		    INQUIRY_ROWS | INQUIRY_AGAIN);
 }
 
-/* The server has told what it listens to. Returns true if it is to be told to end that. */
+static void
+cannot_look(struct session *s, const char *why)
+{
+	struct err e;
+
+	err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, why);
+	session_fail(s, &e);
+	err_clear(&e);
+}
+
+/* The server has told what it listens to. Returns true if it is to be told to end that, or if the
+ * session has ended. */
 static bool
 take_look(struct session *s)
 {
 	struct listening *li = s->rare->listening;
-	struct buf told, names, sql;
-	bool listens;
+	struct deed_names told, names;
+	struct buf sql;
+	bool listens, lost;
 
-	buf_init(&told, NAMES_MAX);
-	buf_init(&names, NAMES_MAX);
+	deed_names_init(&told);
+	deed_names_init(&names);
 	buf_init(&sql, SQL_MAX);
 	outcome_told(inquiry_rows(s), &told);
 	outcome_names(li, &told, &names);
 	outcome_keep(li, &names);
 	listens = outcome_unlisten(li, &told, &sql);
 	s->hold->pinned &= ~(unsigned)SQLCLASS_LISTEN;
-	/* With pin = off, what would pin the session is discarded. */
+	/* With pin = off, what would pin the session is discarded. If the client was told that it
+	 * listens, it is ended. */
 	if (listens && s->context.pin)
 		s->hold->pinned |= SQLCLASS_LISTEN;
 	s->hold->discard |= listens && !s->context.pin;
+	lost = listens && !s->context.pin && outcome_is_missing(li, &told);
 	kept_drop_others(li);
 	channels_forget_transaction(li);
-	buf_clear(&told);
-	buf_clear(&names);
+	deed_names_clear(&told);
+	deed_names_clear(&names);
+	/* Not more than the keeper's channels and the marks: that fits. */
+	if (sql.failed)
+		s->hold->discard = true;
+	if (lost) {
+		buf_clear(&sql);
+		cannot_look(s, "it was not there at the COMMIT, and pin is off");
+		return true;
+	}
 	if (sql.len > 1 && !sql.failed) {
 		channels_set_state(s, LISTENING_CLEARS);
 		free(li->clearing);
@@ -211,24 +261,80 @@ take_look(struct session *s)
 	return li->state == LISTENING_CLEARS;
 }
 
+/* The deeds of the message are the transaction's, and have this mark. */
+static void
+join_transaction(struct session *s, unsigned number)
+{
+	struct listening *li = s->rare->listening;
+
+	if (li->ntx == 0 && getrandom(&li->random, sizeof li->random, 0) != sizeof li->random)
+		log_fatal("session", s->id, "no random numbers");
+	if (li->deeds.count > 0)
+		li->tx = mem_realloc(li->tx, (li->ntx + li->deeds.count) * sizeof *li->tx);
+	for (unsigned i = 0; i < li->deeds.count; i++)
+		li->tx[li->ntx++] = (struct marked){li->deeds.list[i], number};
+	deeds_drop(&li->deeds);
+}
+
+/* A cancel that comes late, or a short statement_timeout, may hit the mark. The client's
+ * transaction must not fail because of that: hence the savepoint. */
+static void
+send_mark(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+	char name[OUTCOME_MARK];
+	struct buf sql;
+
+	li->attempts++;
+	li->undoing = false;
+	outcome_mark(li, li->marks, name);
+	buf_init(&sql, 1024);
+	buf_add_str(&sql, "SAVEPOINT pgwith_mark");
+	buf_add_fmt(&sql, "LISTEN \"%s\"", name);
+	buf_add_u8(&sql, 0);
+	buf_add_str(&sql, "RELEASE SAVEPOINT pgwith_mark");
+	inquiry_ask_apart(s, (char *)buf_data(&sql), sql.len, INQUIRY_PASSES_AT_END);
+	buf_clear(&sql);
+}
+
 static void
 mark(struct session *s)
 {
 	struct listening *li = s->rare->listening;
-	char sql[OUTCOME_MARK + 16], name[OUTCOME_MARK];
 
-	if (li->ntx == 0 && getrandom(&li->random, sizeof li->random, 0) != sizeof li->random)
-		log_fatal("session", s->id, "no random numbers");
 	li->marks++;
-	li->tx = mem_realloc(li->tx, (li->ntx + li->deeds.count) * sizeof *li->tx);
-	for (unsigned i = 0; i < li->deeds.count; i++)
-		li->tx[li->ntx++] = (struct marked){li->deeds.list[i], li->marks};
-	deeds_drop(&li->deeds);
+	li->attempts = 0;
+	join_transaction(s, li->marks);
 	channels_set_state(s, LISTENING_MARKS);
-	outcome_mark(li, li->marks, name);
-	snprintf(sql, sizeof sql, "LISTEN \"%s\"", name);
 	enter_saving(s);
-	inquiry_ask_apart(s, sql, strlen(sql) + 1, INQUIRY_PASSES_AT_END);
+	send_mark(s);
+}
+
+/* The mark has been answered, or its undoing. Returns true if more is asked. */
+static bool
+mark_again(struct session *s)
+{
+	static const char undo[] = "ROLLBACK TO SAVEPOINT pgwith_mark\0"
+				   "RELEASE SAVEPOINT pgwith_mark";
+	struct listening *li = s->rare->listening;
+
+	/* If there is no such savepoint (3B001), nothing can be undone. */
+	if (s->hold->lease.srv->progress.status == 'E' &&
+	    strcmp(inquiry_sqlstate(s), "3B001") != 0) {
+		li->undoing = true;
+		inquiry_ask_apart(s, undo, sizeof undo, INQUIRY_PASSES_AT_END);
+		return true;
+	}
+	if (!li->undoing || s->hold->lease.srv->progress.status != 'T')
+		return false;
+	if (li->attempts < INQUIRY_ATTEMPTS) {
+		send_mark(s);
+		return true;
+	}
+	/* It cannot be marked: the server listens by itself. */
+	s->hold->pinned |= SQLCLASS_LISTEN;
+	s->hold->pins_doubtful = true;
+	return false;
 }
 
 bool
@@ -238,16 +344,6 @@ listening_asks(const struct session *s)
 
 	return li && (li->state == LISTENING_MARKS || li->state == LISTENING_LOOKS ||
 		      li->state == LISTENING_CLEARS);
-}
-
-static void
-cannot_look(struct session *s)
-{
-	struct err e;
-
-	err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, inquiry_message(s));
-	session_fail(s, &e);
-	err_clear(&e);
 }
 
 bool
@@ -266,8 +362,14 @@ listening_inquired(struct session *s)
 		inquiry_ask(s, li->clearing, s->rare->inquiry->passes, INQUIRY_AGAIN);
 		return false;
 	}
+	if (li->state == LISTENING_MARKS && mark_again(s))
+		return false;
 	if (how == INQUIRY_FAILED && li->state != LISTENING_MARKS) {
-		cannot_look(s);
+		cannot_look(s, inquiry_message(s));
+		return false;
+	}
+	if (li->state == LISTENING_LOOKS && inquiry_is_too_long(s) && li->ntx > 0) {
+		cannot_look(s, "the server listens to too many channels");
 		return false;
 	}
 	if (li->state == LISTENING_LOOKS && take_look(s))
@@ -303,6 +405,7 @@ passed_answered(struct session *s)
 
 	switch (li->purpose) {
 	case INSIDE:
+	case AMONG:
 		if (good && p->status == 'T' && !li->mixed) {
 			mark(s);
 			return true;
@@ -311,6 +414,13 @@ passed_answered(struct session *s)
 		if (p->status == 'I' || li->mixed) {
 			s->hold->pinned |= SQLCLASS_LISTEN;
 			s->hold->pins_doubtful = true;
+			/* With pin = off that must not be lost in silence: take_look(). */
+			if (good && !s->context.pin)
+				join_transaction(s, 0);
+			if (must_look(s)) {
+				look(s);
+				return true;
+			}
 		}
 		break;
 	case SINGLE:
@@ -422,6 +532,11 @@ ask(struct session *s, enum purpose purpose, struct buf *sql)
 			keeper_add_quoted(sql, li->tx[i].deed.name);
 		}
 	buf_add_u8(sql, 0);
+	if (sql->failed || names.failed) {
+		buf_clear(&names);
+		deeds_drop(&li->deeds);
+		return FORWARD;
+	}
 	li->purpose = purpose;
 	channels_set_state(s, LISTENING_ASKED);
 	keeper_ask(s->pool, &li->listener, (char *)buf_data(sql), (char *)buf_data(&names),
@@ -532,15 +647,51 @@ set_deeds(struct session *s, struct deeds *d)
 	*d = (struct deeds){0};
 }
 
+/* Is there room for the deeds, and for the channels that they add? */
+static bool
+has_room(const struct session *s, const struct deeds *d)
+{
+	const struct listening *li = s->rare->listening;
+	unsigned there = li ? li->listener.channels.count : 0, more = 0;
+
+	if (li && li->ntx + d->count > DEEDS_MAX)
+		return false;
+	if (there + d->count + (li ? li->ntx : 0) <= DEEDS_MAX)
+		return true;
+	for (unsigned i = 0; i < d->count; i++)
+		more += d->list[i].what == LISTEN &&
+			listener_has(&li->listener, d->list[i].name, strlen(d->list[i].name)) ==
+			    LISTENER_NO;
+	for (unsigned i = 0; i < li->ntx; i++)
+		more += li->tx[i].deed.what == LISTEN;
+	return there + more <= DEEDS_MAX;
+}
+
 /* A text goes the usual way. If it ends listening, it does so for the keeper's channels, too, when
  * it has succeeded. */
 static enum verdict
 pass_ends(struct session *s, struct deeds *d)
 {
-	if (channels_count(s) == 0 || d->count == 0 || is_inside(s))
+	if (channels_count(s) == 0 || d->count == 0)
 		return FORWARD;
 	set_deeds(s, d);
 	return pass(s, ENDS);
+}
+
+/* The same in a transaction: it gets a mark, unless its own statements would undo that, or be
+ * behind the end of the transaction. Its LISTENs count, too: they may follow an UNLISTEN. */
+static enum verdict
+pass_among(struct session *s, unsigned set, struct deeds *d)
+{
+	const struct listening *li = s->rare->listening;
+
+	if (d->count == 0 || !has_room(s, d) ||
+	    (set & (SQLCLASS_BEGIN | SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT |
+		    SQLCLASS_PREPARE_TRANSACTION)) ||
+	    li == NULL || (li->listener.listens == 0 && li->ntx == 0))
+		return FORWARD;
+	set_deeds(s, d);
+	return pass(s, AMONG);
 }
 
 /* pin = off: the Bind of a LISTEN that would pin. */
@@ -557,6 +708,20 @@ refuse_pin(struct session *s, struct message *m)
 	return reply_refuse_message(s, m->type, &e);
 }
 
+/* Is it for the keeper at all: is there a LISTEN, or something that an UNLISTEN could end? */
+static bool
+listens_by_keeper(const struct session *s, const struct deeds *d)
+{
+	const struct listening *li = s->rare->listening;
+
+	if (li && (li->listener.keeper || li->ntx > 0))
+		return true;
+	for (unsigned i = 0; i < d->count; i++)
+		if (d->list[i].what == LISTEN)
+			return true;
+	return false;
+}
+
 /* A Query, or a Bind of a statement, with LISTEN or UNLISTEN. `after_refusal`: the keeper has been
  * asked, and PostgreSQL has refused it. */
 static enum verdict
@@ -571,7 +736,13 @@ judge_text(struct session *s, struct message *m, unsigned set, const char *text,
 
 	buf_init(&sql, SQL_MAX);
 	deeds_read(s, text, bytes, inside || type == 'B', &d, &sql);
-	takes = d.only && !after_refusal && !sql.failed && !(s->hold->pinned & SQLCLASS_LISTEN);
+	if (d.only && !listens_by_keeper(s, &d)) {
+		deeds_drop(&d);
+		buf_clear(&sql);
+		return FORWARD;
+	}
+	takes = d.only && !after_refusal && !sql.failed && has_room(s, &d) &&
+		!(s->hold->pinned & SQLCLASS_LISTEN);
 	if (takes && inside) {
 		set_deeds(s, &d);
 		v = pass(s, INSIDE);
@@ -585,7 +756,7 @@ judge_text(struct session *s, struct message *m, unsigned set, const char *text,
 	} else if (type == 'B' && !s->context.pin && (set & SQLCLASS_LISTEN)) {
 		v = refuse_pin(s, m);
 	} else {
-		v = pass_ends(s, &d);
+		v = inside ? pass_among(s, set, &d) : pass_ends(s, &d);
 	}
 	deeds_drop(&d);
 	buf_clear(&sql);
@@ -688,8 +859,13 @@ forget_lease(struct session *s)
 	channels_forget_transaction(li);
 	listener_drop_all(&li->listener, true);
 	kept_drop_others(li);
-	if (li->state >= LISTENING_PASSED)
+	if (li->state >= LISTENING_PASSED) {
 		channels_set_state(s, LISTENING_QUIET);
+	} else if (li->state > LISTENING_ASKED && li->purpose == COMMIT) {
+		/* The keeper was asked for a COMMIT which is none any more. */
+		err_clear(&li->failed);
+		channels_set_state(s, LISTENING_QUIET);
+	}
 }
 
 /* A message behind one that was passed: the rest of its exchange passes, too; all else waits. */
@@ -740,6 +916,10 @@ listening_judge(struct session *s, struct message *m)
 	case LISTENING_PASSED:
 		return judge_behind(s, m);
 	case LISTENING_GRANTED:
+		if (li->purpose == COMMIT && li->ntx == 0) {
+			abandon(s); /* forget_lease() */
+			break;
+		}
 		if (li->purpose != ALONE && !is_in_error(s))
 			return pass(s, li->purpose);
 		if (li->purpose != ALONE)
@@ -763,7 +943,7 @@ listening_judge(struct session *s, struct message *m)
 	if (m->type == 'Q')
 		return judge_query(s, m, was == LISTENING_REFUSED);
 	if (m->type == 'P' && (m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)))
-		channels_need(s); /* its Bind is judged here */
+		channels_need(s)->prepared = true; /* its Bind is judged here */
 	if (m->type == 'B' && li)
 		return judge_bind(s, m, was == LISTENING_REFUSED);
 	return FORWARD;

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "session/message.h"
+#include "session/reword.h"
 #include "session/session.h"
 
 /* These texts concern it, or may. */
@@ -39,10 +40,16 @@ bool listening_owes(const struct session *);
  * possible now. Ends the session if the keeper is lost, or too much is kept. */
 void listening_turn(struct session *);
 
-/* Sends what the server has answered; ahead of a ReadyForQuery at its end goes what is kept. */
-void listening_reply(struct session *, const uint8_t *data, size_t bytes);
+/* Sends what the server has answered since `from`; ahead of its last ReadyForQuery goes what is
+ * kept. */
+void listening_reply(struct session *, const struct reword_from *from, const uint8_t *data,
+		     size_t bytes);
 
-/* The verdict on a message that listening_judge() has let pass to the server, at the end. */
+/* The same, if reword_errors() sends it. Returns how many of the bytes that has to send. */
+size_t listening_reworded(struct session *, const uint8_t *data, size_t bytes);
+
+/* The verdict on a message that listening_judge() has let pass to the server, at the end. Also when
+ * it is refused after it has waited. */
 void listening_judged(struct session *, enum verdict);
 
 /* Which of these SQLCLASS_... bits of a message, with pin = off, would still pin the session? */

@@ -7,17 +7,19 @@
 #include "wire/frame.h"
 
 void
-outcome_told(const struct buf *rows, struct buf *names)
+outcome_told(const struct buf *rows, struct deed_names *names)
 {
 	const uint8_t *at = buf_data(rows);
 	size_t left = rows->len;
+	char name[KEEPER_NAME + 1];
 	struct frame f;
 
 	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
 		/* One column: the number of columns, the length, the value. */
-		if (f.body > 6) {
-			buf_add(names, at + FRAME_HEADER + 6, f.body - 6);
-			buf_add_u8(names, 0);
+		if (f.body > 6 && f.body - 6 <= KEEPER_NAME) {
+			memcpy(name, at + FRAME_HEADER + 6, f.body - 6);
+			name[f.body - 6] = 0;
+			deed_names_add(names, name);
 		}
 		at += FRAME_HEADER + f.body;
 		left -= FRAME_HEADER + f.body;
@@ -41,18 +43,19 @@ is_mark(const struct listening *li, const char *name)
 }
 
 void
-outcome_names(const struct listening *li, const struct buf *told, struct buf *names)
+outcome_names(const struct listening *li, const struct deed_names *told, struct deed_names *names)
 {
+	bool all = li->listener.listens == li->listener.channels.count;
 	struct list_node *at = NULL;
 	char mark[OUTCOME_MARK];
 	const char *name;
 
 	while ((name = listener_next(&li->listener, &at)) != NULL)
-		if (listener_has(&li->listener, name, strlen(name)) == LISTENER_LISTENS)
-			buf_add_str(names, name);
+		if (all || listener_has(&li->listener, name, strlen(name)) == LISTENER_LISTENS)
+			deed_names_add(names, name);
 	for (unsigned i = 0; told && i < li->ntx; i++) {
 		outcome_mark(li, li->tx[i].mark, mark);
-		if (names_in(told, mark))
+		if (deed_names_has(told, mark))
 			deed_apply(names, &li->tx[i].deed);
 	}
 	/* The deeds of one message: it has succeeded, or there are none here. */
@@ -61,56 +64,82 @@ outcome_names(const struct listening *li, const struct buf *told, struct buf *na
 }
 
 void
-outcome_keep(struct listening *li, const struct buf *names)
+outcome_keep(struct listening *li, const struct deed_names *names)
 {
+	bool tried = li->listener.listens < li->listener.channels.count;
 	struct list_node *at = NULL;
-	struct buf gone;
-	const char *name, *end;
+	struct deed_names gone;
+	struct hash_node *n;
+	const char *name;
 
-	buf_init(&gone, NAMES_MAX);
-	while ((name = listener_next(&li->listener, &at)) != NULL)
-		if (!names_in(names, name))
-			buf_add_str(&gone, name);
-	name = (const char *)buf_data(&gone);
-	for (end = name + gone.len; name < end; name += strlen(name) + 1)
-		listener_drop(&li->listener, name, strlen(name));
-	name = (const char *)buf_data(names);
-	for (end = name + names->len; name < end; name += strlen(name) + 1)
-		listener_keep(&li->listener, name, strlen(name));
-	buf_clear(&gone);
+	/* A channel that is dropped leaves the walk, so those are dropped behind it. */
+	deed_names_init(&gone);
+	while ((name = listener_next(&li->listener, &at)) != NULL) {
+		if (!deed_names_has(names, name))
+			deed_names_add(&gone, name);
+		else if (tried)
+			listener_keep(&li->listener, name, strlen(name));
+	}
+	for (size_t i = 0; i < hash_chains(&gone.hash); i++)
+		for (n = hash_chain(&gone.hash, i); n; n = n->next) {
+			name = HASH_OBJ(n, struct deed_name, node)->name;
+			listener_drop(&li->listener, name, strlen(name));
+		}
+	deed_names_clear(&gone);
 }
 
 void
 outcome_do(struct listening *li)
 {
-	struct buf names;
+	struct deed_names names;
 
-	buf_init(&names, NAMES_MAX);
+	deed_names_init(&names);
 	outcome_names(li, NULL, &names);
 	outcome_keep(li, &names);
-	buf_clear(&names);
+	deed_names_clear(&names);
 	deeds_drop(&li->deeds);
 }
 
 bool
-outcome_unlisten(const struct listening *li, const struct buf *told, struct buf *sql)
+outcome_unlisten(const struct listening *li, const struct deed_names *told, struct buf *sql)
 {
-	const char *name = (const char *)buf_data(told), *end = name + told->len;
+	struct deed_names keepers;
+	struct list_node *at = NULL;
+	struct hash_node *n;
+	const char *name;
 	bool listens = false;
 
-	for (; name < end; name += strlen(name) + 1) {
-		if (!is_mark(li, name) &&
-		    listener_has(&li->listener, name, strlen(name)) == LISTENER_NO) {
-			listens = true;
-			continue;
+	deed_names_init(&keepers);
+	while ((name = listener_next(&li->listener, &at)) != NULL)
+		deed_names_add(&keepers, name);
+	for (size_t i = 0; i < hash_chains(&told->hash); i++)
+		for (n = hash_chain(&told->hash, i); n; n = n->next) {
+			name = HASH_OBJ(n, struct deed_name, node)->name;
+			if (!is_mark(li, name) && !deed_names_has(&keepers, name)) {
+				listens = true;
+				continue;
+			}
+			buf_add_fmt(sql, sql->len > 0 ? ";UNLISTEN " : "UNLISTEN ");
+			keeper_add_quoted(sql, name);
 		}
-		buf_add_fmt(sql, sql->len > 0 ? ";UNLISTEN " : "UNLISTEN ");
-		keeper_add_quoted(sql, name);
-	}
+	deed_names_clear(&keepers);
 	if (!listens && sql->len > 0) {
 		buf_reset(sql);
 		buf_add_fmt(sql, "UNLISTEN *");
 	}
 	buf_add_u8(sql, 0);
 	return listens;
+}
+
+bool
+outcome_is_missing(const struct listening *li, const struct deed_names *told)
+{
+	for (unsigned i = 0; i < li->ntx; i++) {
+		const struct deed *d = &li->tx[i].deed;
+
+		if (d->what == LISTEN && deed_names_has(told, d->name) &&
+		    listener_has(&li->listener, d->name, strlen(d->name)) == LISTENER_NO)
+			return true;
+	}
+	return false;
 }

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 
+struct deed_names;
 struct listening;
 
 #define OUTCOME_MARK 48 /* bytes of the name of a mark, with its NUL */
@@ -15,20 +16,23 @@ struct listening;
 void outcome_mark(const struct listening *, unsigned mark, char name[OUTCOME_MARK]);
 
 /* Adds the names in DataRows: the answer of pg_listening_channels(). */
-void outcome_told(const struct buf *rows, struct buf *names);
+void outcome_told(const struct buf *rows, struct deed_names *);
 
 /* Adds the names that the session listens to when the deeds that have survived are done. `told`:
  * what its server listens to; or NULL, then the deeds of its message are all that there is. */
-void outcome_names(const struct listening *, const struct buf *told, struct buf *names);
+void outcome_names(const struct listening *, const struct deed_names *told, struct deed_names *);
 
 /* The keeper listens for the session to just these names, as far as it does so already. */
-void outcome_keep(struct listening *, const struct buf *names);
+void outcome_keep(struct listening *, const struct deed_names *);
 
 /* The deeds of the session's message have succeeded: carries them out. */
 void outcome_do(struct listening *);
 
 /* Adds UNLISTEN of the names that the server listens to, and need not: marks, and what the keeper
  * does for it. Returns whether it has to listen on. */
-bool outcome_unlisten(const struct listening *, const struct buf *told, struct buf *sql);
+bool outcome_unlisten(const struct listening *, const struct deed_names *told, struct buf *sql);
+
+/* Does the server listen to a channel of the transaction's LISTENs to which the keeper does not? */
+bool outcome_is_missing(const struct listening *, const struct deed_names *told);
 
 #endif

@@ -3,6 +3,7 @@
 #include "scope/waits.h"
 #include "session/effects.h"
 #include "session/end.h"
+#include "session/listening.h"
 #include "session/reply.h"
 #include "session/script.h"
 #include "session/site.h"
@@ -39,6 +40,8 @@ waiting_refused(struct session *s, const struct err *e)
 		return;
 	}
 	effects_forget(s);
+	if (s->rare->listening)
+		listening_judged(s, DROP);
 	if (script_pending(s))
 		script_drop(s);
 	else if (s->in->len >= FRAME_HEADER)
