@@ -23,7 +23,6 @@
 #define UNUSED_US (60 * UNIT_S)
 #define MOVE_US   (10 * UNIT_S)
 #define PAUSED    "the pool is paused"
-#define LINE_LOST "the connection that listens was lost"
 
 #define TO(state) (1u << (state))
 
@@ -371,7 +370,7 @@ keeper_lose(struct keeper *k, const char *why)
 	if (k->state == KEEPER_OPENING)
 		count_failure(k);
 	if (k->listeners.count > 0)
-		log_warnx("pool", k->pool->conf->name, LINE_LOST,
+		log_warnx("pool", k->pool->conf->name, "the connection that listens was lost",
 			  LOG_NUMBER("sessions", k->listeners.count), LOG_QUOTED("why", why));
 	err_make(&e, ERR_LISTEN_FAILED, k->pool->conf->name, why);
 	end_all(k, &e, why);
