@@ -250,6 +250,8 @@ joint_go_on_(struct joint *j)
 {
 	size_t n;
 
+	if (real_of(j) == NULL)
+		return;
 	if (!j->broken && !stream_open(&j->front) && !j->closing && unit_is_idle(&j->unit) &&
 	    real_of(j)->cancels == 0)
 		renew_server(j);
@@ -329,6 +331,9 @@ front_readable(struct stream *st, void *arg)
 		front_closed(j);
 		return;
 	}
+	/* The owner ends, and with it the members: what they still send is for nobody. */
+	if (j->broken || real_of(j) == NULL)
+		return;
 	if (j->passing) {
 		used = (size_t)n < j->passing ? (size_t)n : j->passing;
 		j->passing -= (uint32_t)used;
