@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "executor/joint_cancel.h"
 #include "executor/joint_inside.h"
 #include "pool/pool.h"
 #include "scope/stack.h"
@@ -26,12 +27,6 @@ static struct joint *
 joint_of_lease(const struct lease *l)
 {
 	return LIST_OBJ(hold_of((struct lease *)l), struct scope, own)->joint;
-}
-
-static struct server *
-real_of(const struct joint *j)
-{
-	return j->frame->own.lease.srv;
 }
 
 static struct server *
@@ -131,7 +126,7 @@ renew_server(struct joint *j)
 		return;
 	}
 	buf_reset(&j->in);
-	srv = server_open_joined(j->pool, real_of(j), fd);
+	srv = server_open_joined(j->pool, joint_server_(j), fd);
 	free(srv->context);
 	srv->context = NULL;
 }
@@ -160,7 +155,7 @@ any_litters(const struct joint *j)
 static bool
 send_unit(struct joint *j)
 {
-	struct server *srv = real_of(j);
+	struct server *srv = joint_server_(j);
 	struct unit *u = &j->unit;
 	const uint8_t *at = buf_data(&u->out), *end = at + u->out.len;
 	struct frame f;
@@ -193,15 +188,15 @@ static void
 write_real(struct joint *j, const uint8_t *data, size_t bytes)
 {
 	if (bytes > 0)
-		server_write(real_of(j), data, bytes);
+		server_write(joint_server_(j), data, bytes);
 }
 
 /* The flags for the texts of the member that is served now. */
 static unsigned
 lexing(const struct joint *j)
 {
-	const char *strings = server_told(real_of(j), "standard_conforming_strings");
-	const char *encoding = server_told(real_of(j), "client_encoding");
+	const char *strings = server_told(joint_server_(j), "standard_conforming_strings");
+	const char *encoding = server_told(joint_server_(j), "client_encoding");
 
 	return (strings && strcmp(strings, "off") == 0 ? SQLTEXT_BACKSLASH : 0) |
 	       (encoding ? sqltext_encoding(encoding) : 0);
@@ -236,7 +231,7 @@ member_message(struct joint *j)
 	j->passing = (uint32_t)(FRAME_HEADER + f.body - part);
 	j->passing_dropped = v == UNIT_DROP;
 	if (v == UNIT_PASS) {
-		struct progress *p = &real_of(j)->progress;
+		struct progress *p = &joint_server_(j)->progress;
 
 		progress_sent(p, f.type);
 		p->to_left = j->passing;
@@ -250,13 +245,13 @@ joint_go_on_(struct joint *j)
 {
 	size_t n;
 
-	if (real_of(j) == NULL)
+	if (joint_server_(j) == NULL)
 		return;
 	if (!j->broken && !stream_open(&j->front) && !j->closing && unit_is_idle(&j->unit) &&
-	    real_of(j)->cancels == 0)
+	    joint_server_(j)->cancels == 0)
 		renew_server(j);
 	while (!j->broken && !j->passing && stream_open(&j->front)) {
-		struct server *srv = real_of(j);
+		struct server *srv = joint_server_(j);
 
 		/* A late cancel must not hit the next unit: its savepoint would fail, and with it
 		 * the scope. */
@@ -293,9 +288,11 @@ static void
 front_closed(struct joint *j)
 {
 	static const uint8_t zeros[4096];
-	struct server *srv = real_of(j);
+	struct server *srv = joint_server_(j);
 
 	stream_close(&j->front);
+	/* The server that was cancelled is about to be freed. */
+	j->cancelled = 0;
 	if (j->closing || j->broken || srv == NULL)
 		return;
 	log_info("session", j->owner->id, "a member of the joined scope has broken off",
@@ -332,13 +329,13 @@ front_readable(struct stream *st, void *arg)
 		return;
 	}
 	/* The owner ends, and with it the members: what they still send is for nobody. */
-	if (j->broken || real_of(j) == NULL)
+	if (j->broken || joint_server_(j) == NULL)
 		return;
 	if (j->passing) {
 		used = (size_t)n < j->passing ? (size_t)n : j->passing;
 		j->passing -= (uint32_t)used;
 		if (!j->passing_dropped) {
-			real_of(j)->progress.to_left = j->passing;
+			joint_server_(j)->progress.to_left = j->passing;
 			write_real(j, scratch, used);
 		}
 		if (j->broken)
@@ -356,8 +353,8 @@ front_drained(struct stream *st, void *arg)
 {
 	struct joint *j = arg;
 
-	if (!j->broken && real_of(j))
-		stream_resume(&real_of(j)->stream);
+	if (!j->broken && joint_server_(j))
+		stream_resume(&joint_server_(j)->stream);
 }
 
 /* ---- bytes of the server ---- */
@@ -445,66 +442,15 @@ real_lost(struct lease *l, const struct server *srv, const char *why)
 		lose(j, why);
 }
 
-/* ---- cancels ---- */
-
-static void
-cancel_over(struct joint *j)
-{
-	struct server *srv = j->cancelled;
-
-	if (srv == NULL)
-		return;
-	j->cancelled = NULL;
-	while (srv->cancels > 0 && srv->state != SERVER_CLOSED)
-		server_cancelled(srv);
-}
-
 static void
 cancels_ended(struct lease *l)
 {
 	struct joint *j = joint_of_lease(l);
 
-	cancel_over(j);
+	joint_cancel_over_(j);
 	if (!j->broken)
 		joint_go_on_(j);
 	session_wake(j->owner);
-}
-
-/* There was nothing to be cancelled. */
-struct no_cancel {
-	struct pools *all;
-	uint64_t server, requester;
-};
-
-static void
-no_cancel(void *arg)
-{
-	struct no_cancel *job = arg;
-	struct server *srv = idmap_get(&job->all->servers, job->server);
-
-	if (srv && srv->cancels > 0)
-		server_cancelled(srv);
-	if (job->requester && job->all->cancelled)
-		job->all->cancelled(job->all->cancelled_arg, job->requester);
-	free(job);
-}
-
-static void
-cancel(void *arg, struct server *srv, uint64_t requester)
-{
-	struct joint *j = arg;
-	struct no_cancel *job;
-
-	if (!j->broken && unit_is_busy(&j->unit) && real_of(j)) {
-		j->cancelled = srv;
-		lease_cancel(&j->frame->own.lease, requester);
-		return;
-	}
-	job = mem_calloc(1, sizeof *job);
-	job->all = srv->pool->all;
-	job->server = srv->id;
-	job->requester = requester;
-	loop_defer(j->site->loop, no_cancel, job);
 }
 
 static void
@@ -570,7 +516,7 @@ joint_new_(struct session *s, struct scope *f)
 void
 joint_take_(struct joint *j, struct pool *pool)
 {
-	j->joined = (struct pool_joined){cancel, member_idle, j};
+	j->joined = (struct pool_joined){joint_cancel_, member_idle, j};
 	j->pool = pool;
 	pool->joined = &j->joined;
 	j->frame->own.lease.ops = &joint_lease_ops;
@@ -642,7 +588,7 @@ bool
 joint_is_closed(const struct scope *f)
 {
 	const struct joint *j = f->joint;
-	const struct server *srv = member_server(j), *real = real_of(j);
+	const struct server *srv = member_server(j), *real = joint_server_(j);
 
 	if (real == NULL || j->broken)
 		return true;
@@ -669,12 +615,12 @@ joint_give_back(struct scope *f)
 	struct server *srv;
 
 	joint_close(f, "its owner is gone, and it is rolled back");
-	cancel_over(j);
+	joint_cancel_over_(j);
 	j->broken = true;
 	j->pool->joined = NULL;
 	srv = member_server(j);
-	if (srv && srv->spoiled && real_of(j))
-		real_of(j)->spoiled = true;
+	if (srv && srv->spoiled && joint_server_(j))
+		joint_server_(j)->spoiled = true;
 	if (srv)
 		server_close(srv, "the scope has ended");
 	stream_close(&j->front);

@@ -1,4 +1,4 @@
-/* joint_inside: what executor/joint.c and executor/joint_pack.c share. */
+/* joint_inside: what executor/joint*.c share. */
 #ifndef PGWITH_EXECUTOR_JOINT_INSIDE_H
 #define PGWITH_EXECUTOR_JOINT_INSIDE_H
 
@@ -29,12 +29,19 @@ struct joint {
 	struct buf back;      /* of the server: a message that is not whole, or a part of it */
 	uint32_t returning;   /* bytes of a message of the server, likewise */
 	bool returning_dropped;
-	struct server *cancelled; /* a cancel is under way for it: the members'; or NULL */
-	bool tidied;    /* temporary objects of members that are gone have just been dropped */
-	bool restarted; /* a new server for the members may be made */
-	bool closing;   /* members are being ended */
-	bool broken;    /* the unit, or the member's end, has broken off */
+	uint64_t cancelled; /* id of the members' server that a cancel is under way for; or 0 */
+	bool tidied;        /* temporary objects of members that are gone have just been dropped */
+	bool restarted;     /* a new server for the members may be made */
+	bool closing;       /* members are being ended */
+	bool broken;        /* the unit, or the member's end, has broken off */
 };
+
+/* PostgreSQL's, or NULL if it is lost. */
+static inline struct server *
+joint_server_(const struct joint *j)
+{
+	return j->frame->own.lease.srv;
+}
 
 /* Makes one without its front, token and pool. */
 struct joint *joint_new_(struct session *, struct scope *);
