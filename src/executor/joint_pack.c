@@ -11,7 +11,7 @@ joints_can_move(const struct site *site)
 	LIST_EACH (n, &site->joints) {
 		const struct joint *j = LIST_OBJ(n, const struct joint, node);
 
-		if (j->broken || j->closing || j->cancelled || !stream_open(&j->front) ||
+		if (j->broken || j->closing || j->cancelled || j->due || !stream_open(&j->front) ||
 		    !unit_can_move(&j->unit))
 			return false;
 	}
