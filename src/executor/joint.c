@@ -28,6 +28,8 @@
 #define NAMES_MAX (64u * 1024)   /* bytes of the names in a long Bind */
 #define ERROR_MAX (64u * 1024)   /* bytes of an error that are looked at */
 
+#define TOKENS_MAX 64 /* that one statement or login can give */
+
 /* The lease is that of the joint's frame. */
 static struct joint *
 joint_of_lease(const struct lease *l)
@@ -136,20 +138,34 @@ renew_server(struct joint *j)
 	server_open_joined(j->pool, joint_server_(j), NULL, fd);
 }
 
-/* Is there a member that may have temporary objects or advisory locks in the server? */
+/* May the session, a member or not, have temporary objects or advisory locks in the server? */
 static bool
-any_litters(const struct joint *j)
+litters(const struct joint *j, const struct session *s)
 {
+	/* What a new one is about to do is not in the server yet. */
+	return s->context.litters && s->id != j->pool->litterer &&
+	       (s->pool == j->pool || (s == j->owner && !session_ends(s)));
+}
+
+/* Is there a member that may? The one that was found last is mostly there still, so that not all
+ * sessions are looked at. */
+static bool
+any_litters(struct joint *j)
+{
+	const struct session *found = idmap_get(&j->site->sessions, j->littering);
 	const struct list_node *n;
+
+	if (found && found->state < SESSION_CLOSING && litters(j, found))
+		return true;
 
 	for (int i = 0; i < SESSION_CLOSING; i++)
 		LIST_EACH (n, &j->site->in_state[i]) {
 			const struct session *s = LIST_OBJ(n, const struct session, node);
 
-			/* What a new one is about to do is not in the server yet. */
-			if (s->context.litters && s->id != j->pool->litterer &&
-			    (s->pool == j->pool || (s == j->owner && !session_ends(s))))
+			if (litters(j, s)) {
+				j->littering = s->id;
 				return true;
+			}
 		}
 	return false;
 }
@@ -821,9 +837,9 @@ joint_real(struct pool *pool)
 }
 
 static bool
-is_token(const struct joint *j, const char *at, size_t bytes)
+is_token(const struct joint *j, const char *at)
 {
-	return bytes == JOINT_TOKEN && CRYPTO_memcmp(j->token, at, JOINT_TOKEN) == 0;
+	return CRYPTO_memcmp(j->token, at, JOINT_TOKEN) == 0;
 }
 
 static struct joint *
@@ -831,10 +847,12 @@ find_token(const struct site *site, const char *at, size_t bytes)
 {
 	struct list_node *n;
 
+	if (bytes != JOINT_TOKEN)
+		return NULL;
 	LIST_EACH (n, &site->joints) {
 		struct joint *j = LIST_OBJ(n, struct joint, node);
 
-		if (!j->closing && !j->broken && is_token(j, at, bytes))
+		if (!j->closing && !j->broken && is_token(j, at))
 			return j;
 	}
 	return NULL;
@@ -843,15 +861,19 @@ find_token(const struct site *site, const char *at, size_t bytes)
 bool
 joint_join(struct session *s, const char *tokens, struct err *e)
 {
-	for (const char *at = tokens; *at;) {
+	unsigned count = 0;
+
+	for (const char *at = tokens; *at && count < TOKENS_MAX;) {
 		size_t bytes = strcspn(at, ",");
 		struct joint *j = find_token(s->site, at, bytes);
+
+		count += bytes == JOINT_TOKEN;
 
 		at += bytes + (at[bytes] == ',');
 		if (j == NULL || joint_real(j->pool->of_scope) != s->pool)
 			continue;
 		if (s->peer.uid != 0 && s->peer.uid != j->owner->peer.uid)
-			break;
+			continue;
 		s->pool = j->pool;
 		s->context.mode = CONF_TRANSACTION;
 		s->context.listens = false;

@@ -37,6 +37,7 @@ struct joint {
 	uint64_t due, due_requester;
 	struct timer limit; /* closing: the time that it may take */
 	bool tidied;        /* temporary objects of members that are gone have just been dropped */
+	uint64_t littering; /* id of a session that was found to have some, or 0 */
 	bool restarted;     /* a new server for the members may be made */
 	bool closing;       /* members are being ended */
 	bool broken;        /* the unit, or the member's end, has broken off */
