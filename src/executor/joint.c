@@ -656,6 +656,7 @@ joint_take_(struct joint *j, struct pool *pool)
 	pool->joined = &j->joined;
 	j->frame->own.lease.ops = &joint_lease_ops;
 	j->frame->joint = j;
+	j->frame->kind = SCOPE_JOINT;
 	list_append(&j->site->joints, &j->node);
 }
 
@@ -680,7 +681,6 @@ joint_open(struct session *s, struct scope *f, struct err *e)
 	j->pool->of_scope = real->pool;
 	server_open_joined(j->pool, real, real->context, fd);
 	f->was_joined = true;
-	f->kind = SCOPE_JOINT;
 	real->progress.given_pid = 0;
 	/* Its statements are those of other sessions. */
 	prepared_forget(&real->prepared);

@@ -112,14 +112,6 @@ joint_pack_in(struct pack *p, struct session *s, struct scope *f, struct pool *p
 }
 
 void
-joint_pack_lost(struct scope *f, struct pool *pool)
-{
-	f->kind = SCOPE_TRANSACTION;
-	if (pool)
-		pool->removed = true;
-}
-
-void
 joints_resume(struct site *site)
 {
 	struct list_node *n, *after;
