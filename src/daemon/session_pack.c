@@ -324,7 +324,8 @@ joint_pack(struct heritage *h, struct session *s, struct scope *f, struct pool *
 	s = session_by_id(h, id);
 	f = s && s->rare->stack ? stack_at(s->rare->stack, place) : NULL;
 	fd = all->failed ? -1 : h->client(h->d, cookie);
-	if (f && f->kind == SCOPE_JOINT && pool && fd >= 0 && f->own.lease.state == LEASE_HELD) {
+	if (f && f->kind == SCOPE_TRANSACTION && pool && fd >= 0 &&
+	    f->own.lease.state == LEASE_HELD) {
 		pack_reader(&record, data, bytes);
 		joint_pack_in(&record, s, f, pool, fd);
 		if (record.failed)
@@ -332,8 +333,8 @@ joint_pack(struct heritage *h, struct session *s, struct scope *f, struct pool *
 	} else {
 		if (fd >= 0)
 			close(fd);
-		if (f && f->kind == SCOPE_JOINT)
-			joint_pack_lost(f, pool);
+		if (pool)
+			pool->removed = true;
 		if (s)
 			note_lost(h, id);
 		lose_members(h, pool);

@@ -28,7 +28,7 @@
 #include "wire/sqlclass.h"
 
 #define ERROR_NAMES_MAX (64 * 1024) /* bytes of the names of scopes in an error */
-#define DEFERRED_MAX 1000        /* statements of one scope */
+#define DEFERRED_MAX    1000        /* statements of one scope */
 
 void
 executor_fresh(struct session *s, struct lease *l)
@@ -237,9 +237,9 @@ join_scope(struct session *s, const struct grammar *g, struct err *e)
 			  : scopes_plain(s)                ? "a transaction open"
 			  : s->own->lease.state == LEASE_HELD || s->own->pinned
 			      ? "something in its server"
-			  : joint_of(s->pool)              ? "joined a scope already"
-			  : channels_count(s) > 0          ? "channels that it listens to"
-							   : NULL;
+			  : joint_of(s->pool)     ? "joined a scope already"
+			  : channels_count(s) > 0 ? "channels that it listens to"
+						  : NULL;
 
 	if (has) {
 		err_make(e, ERR_JOIN_STATE, has);

@@ -474,6 +474,7 @@ members_have_left(struct work *work, struct scope *f)
 			work_set_state(work, WORK_MEMBERS);
 		return false;
 	}
+	joint_close_lost(f);
 	joint_give_back(f);
 	if (work->state == WORK_MEMBERS)
 		work_set_state(work, WORK_NEXT);

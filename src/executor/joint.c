@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "executor/joint_cancel.h"
 #include "executor/joint_inside.h"
 #include "pool/pool.h"
 #include "scope/stack.h"
@@ -19,19 +20,21 @@
 #include "session/holds.h"
 #include "session/site.h"
 #include "wire/frame.h"
+#include "wire/msg.h"
 #include "wire/sqltext.h"
+
+#define PART_MAX  (128u * 1024)  /* bytes that are written at once: a stream queues more */
+#define IN_MAX    (1024u * 1024) /* bytes of a member that wait, unless they are one message */
+#define NAMES_MAX (64u * 1024)   /* bytes of the names in a long Bind */
+#define ERROR_MAX (64u * 1024)   /* bytes of an error that are looked at */
+
+#define TOKENS_MAX 64 /* that one statement or login can give */
 
 /* The lease is that of the joint's frame. */
 static struct joint *
 joint_of_lease(const struct lease *l)
 {
 	return LIST_OBJ(hold_of((struct lease *)l), struct scope, own)->joint;
-}
-
-static struct server *
-real_of(const struct joint *j)
-{
-	return j->frame->own.lease.srv;
 }
 
 static struct server *
@@ -85,6 +88,7 @@ lose(struct joint *j, const char *why)
 }
 
 static bool send_unit(struct joint *);
+static void end_member(struct joint *, const char *sqlstate, const char *why);
 static void front_readable(struct stream *, void *arg);
 static void front_drained(struct stream *, void *arg);
 
@@ -115,7 +119,6 @@ make_front(struct joint *j)
 static void
 renew_server(struct joint *j)
 {
-	struct server *srv;
 	int fd;
 
 	if (!j->restarted) {
@@ -131,39 +134,89 @@ renew_server(struct joint *j)
 		return;
 	}
 	buf_reset(&j->in);
-	srv = server_open_joined(j->pool, real_of(j), fd);
-	free(srv->context);
-	srv->context = NULL;
+	j->incomplete = false;
+	server_open_joined(j->pool, joint_server_(j), NULL, fd);
 }
 
-/* Is there a member that may have temporary objects or advisory locks in the server? */
+/* May the session, a member or not, have temporary objects or advisory locks in the server? */
 static bool
-any_litters(const struct joint *j)
+litters(const struct joint *j, const struct session *s)
 {
+	/* What a new one is about to do is not in the server yet. */
+	return s->context.litters && s->id != j->pool->litterer &&
+	       (s->pool == j->pool || (s == j->owner && !session_ends(s)));
+}
+
+/* Is there a member that may? The one that was found last is mostly there still, so that not all
+ * sessions are looked at. */
+static bool
+any_litters(struct joint *j)
+{
+	const struct session *found = idmap_get(&j->site->sessions, j->littering);
 	const struct list_node *n;
+
+	if (found && found->state < SESSION_CLOSING && litters(j, found))
+		return true;
 
 	for (int i = 0; i < SESSION_CLOSING; i++)
 		LIST_EACH (n, &j->site->in_state[i]) {
 			const struct session *s = LIST_OBJ(n, const struct session, node);
 
-			/* What a new one is about to do is not in the server yet. */
-			if (s->context.litters && s->id != j->pool->litterer &&
-			    (s->pool == j->pool || (s == j->owner && !session_ends(s))))
+			if (litters(j, s)) {
+				j->littering = s->id;
 				return true;
+			}
 		}
 	return false;
 }
 
 /* ---- bytes for the server ---- */
 
+/* Are our own statements to wait, as a cancel that comes late would hit them? */
+static bool
+must_wait(const struct joint *j)
+{
+	return j->unit.state == UNIT_OWN && joint_server_(j)->cancels > 0;
+}
+
+/* Sends of the unit's messages for PostgreSQL what it takes now. Half a message of the member is
+ * completed first. */
+static void
+send_out(struct joint *j)
+{
+	struct buf *out = &j->unit.out;
+	struct frame f;
+
+	while (!j->broken && out->len > 0 && (j->passing == 0 || j->passing_dropped)) {
+		struct server *srv = joint_server_(j);
+		size_t n = 0;
+
+		if (stream_is_slow(&srv->stream) || (j->out_left == 0 && must_wait(j)))
+			return;
+		while (n < out->len && n < PART_MAX) {
+			size_t part;
+
+			if (j->out_left == 0) {
+				frame_read(buf_data(out) + n, out->len - n, &f);
+				progress_sent(&srv->progress, f.type);
+				j->out_left = FRAME_HEADER + f.body;
+			}
+			part = j->out_left < out->len - n ? j->out_left : out->len - n;
+			part = part < PART_MAX - n ? part : PART_MAX - n;
+			j->out_left -= (uint32_t)part;
+			n += part;
+		}
+		srv->progress.to_left = j->out_left;
+		server_write(srv, buf_data(out), n);
+		buf_drop(out, n);
+	}
+}
+
 /* Sends what the unit has to say. Returns false if the scope is lost. */
 static bool
 send_unit(struct joint *j)
 {
-	struct server *srv = real_of(j);
 	struct unit *u = &j->unit;
-	const uint8_t *at = buf_data(&u->out), *end = at + u->out.len;
-	struct frame f;
 
 	if (u->broken) {
 		lose(j, u->broken);
@@ -173,146 +226,213 @@ send_unit(struct joint *j)
 		lose(j, "too much has to be sent for it");
 		return false;
 	}
-	while (at < end && frame_read(at, (size_t)(end - at), &f) == 0) {
-		progress_sent(&srv->progress, f.type);
-		at += FRAME_HEADER + f.body;
-	}
-	if (u->reply.len > 0 && stream_write(&j->front, buf_data(&u->reply), u->reply.len) < 0) {
+	if (u->reply.len > 0 && stream_open(&j->front) &&
+	    stream_write(&j->front, buf_data(&u->reply), u->reply.len) < 0) {
 		lose(j, "too much is queued for a member");
 		return false;
 	}
 	buf_reset(&u->reply);
-	if (u->out.len > 0) {
-		server_write(srv, buf_data(&u->out), u->out.len);
-		buf_reset(&u->out);
-	}
+	send_out(j);
 	return !j->broken;
 }
 
-static void
-write_real(struct joint *j, const uint8_t *data, size_t bytes)
+/* Passes on the rest of the member's message, as far as it is there and PostgreSQL takes it. Of a
+ * member that is gone, what has not come is zeros: it is the data of a COPY, which is made to fail,
+ * or of a message whose effects are rolled back. Returns true if something was passed. */
+static bool
+pass_on(struct joint *j)
 {
-	if (bytes > 0)
-		server_write(real_of(j), data, bytes);
+	static const uint8_t zeros[4096];
+	bool gone = !stream_open(&j->front);
+	bool fill = gone && j->in.len == 0;
+	const uint8_t *data = fill ? zeros : buf_data(&j->in);
+	size_t have = fill ? sizeof zeros : j->in.len, part = j->passing;
+	struct server *srv = joint_server_(j);
+
+	part = part < have ? part : have;
+	part = part < PART_MAX ? part : PART_MAX;
+	if (part == 0 || (!j->passing_dropped && stream_is_slow(&srv->stream)))
+		return false;
+	j->passing -= (uint32_t)part;
+	if (!j->passing_dropped) {
+		srv->progress.to_left = j->passing;
+		server_write(srv, data, part);
+	}
+	if (!fill)
+		buf_drop(&j->in, part);
+	return !j->broken;
 }
 
 /* The flags for the texts of the member that is served now. */
 static unsigned
 lexing(const struct joint *j)
 {
-	const char *strings = server_told(real_of(j), "standard_conforming_strings");
-	const char *encoding = server_told(real_of(j), "client_encoding");
+	const char *strings = server_told(joint_server_(j), "standard_conforming_strings");
+	const char *encoding = server_told(joint_server_(j), "client_encoding");
 
 	return (strings && strcmp(strings, "off") == 0 ? SQLTEXT_BACKSLASH : 0) |
 	       (encoding ? sqltext_encoding(encoding) : 0);
 }
 
-/* Handles the message at the beginning of j->in, if it is there. Returns the bytes that were used;
- * 0: more must come, or it must wait. */
+/* How much of the body of a message is needed before it can be passed on. */
 static size_t
+needed(const struct frame *f)
+{
+	if (unit_takes_header(f->type))
+		return 0;
+	return f->type == 'B' && f->body > NAMES_MAX ? NAMES_MAX : f->body;
+}
+
+/* Does the beginning of a Bind have both of its names? */
+static bool
+names_fit(const uint8_t *body, size_t bytes)
+{
+	const uint8_t *end = bytes ? memchr(body, 0, bytes) : NULL;
+
+	return end && memchr(end + 1, 0, (size_t)(body + bytes - end - 1));
+}
+
+/* Handles the message at the beginning of j->in, if it is there. Nothing else is half way to
+ * PostgreSQL. Returns false if more must come, or it must wait. */
+static bool
 member_message(struct joint *j)
 {
 	const uint8_t *data = buf_data(&j->in);
-	size_t have = j->in.len, part;
 	struct unit *u = &j->unit;
 	enum unit_verdict v;
 	struct frame f;
-	bool header;
+	size_t need;
+	int r = frame_read(data, j->in.len, &f);
 
-	if (have < FRAME_HEADER || frame_read(data, have, &f) < 0)
-		return 0;
-	header = unit_takes_header(f.type);
-	if (!header && f.body > UNIT_TEXT_MAX) {
-		lose(j, "a member has sent a message that is too long");
-		return 0;
+	j->incomplete = r == -E_AGAIN;
+	if (r == -E_AGAIN)
+		return false;
+	if (r < 0) {
+		end_member(j, "08P01", "invalid message length");
+		return false;
 	}
-	if (!header && have < FRAME_HEADER + f.body)
-		return 0;
+	need = needed(&f);
+	if (need > UNIT_TEXT_MAX) {
+		end_member(j, "54000",
+			   "a message with SQL text is longer than 16 MB, which is too "
+			   "long for a joined scope");
+		return false;
+	}
+	j->incomplete = j->in.len < FRAME_HEADER + need;
+	if (j->incomplete)
+		return false;
+	if (need < f.body && f.type == 'B' && !names_fit(data + FRAME_HEADER, need)) {
+		end_member(j, "54000", "the names in a Bind message are too long");
+		return false;
+	}
 	u->flags = lexing(j);
-	v = unit_member(u, f.type, header ? NULL : data + FRAME_HEADER, header ? 0 : f.body);
+	v = unit_member(u, f.type, unit_takes_header(f.type) ? NULL : data + FRAME_HEADER, need);
 	if (!send_unit(j) || v == UNIT_HOLD)
-		return 0;
-	part = have < FRAME_HEADER + f.body ? have : FRAME_HEADER + f.body;
-	j->passing = (uint32_t)(FRAME_HEADER + f.body - part);
+		return false;
+	j->passing = FRAME_HEADER + f.body;
 	j->passing_dropped = v == UNIT_DROP;
-	if (v == UNIT_PASS) {
-		struct progress *p = &real_of(j)->progress;
+	if (v == UNIT_PASS)
+		progress_sent(&joint_server_(j)->progress, f.type);
+	pass_on(j);
+	return !j->broken;
+}
 
-		progress_sent(p, f.type);
-		p->to_left = j->passing;
-		write_real(j, data, part);
+/* May the next message of a member be looked at? */
+static bool
+may_begin(struct joint *j)
+{
+	const struct server *srv = joint_server_(j);
+
+	if (j->unit.out.len > 0 || stream_is_slow(&srv->stream))
+		return false;
+	/* A late cancel must not hit the next unit: its savepoint would fail, and with it the
+	 * scope. */
+	if (srv->cancels > 0 && !unit_is_busy(&j->unit) && !j->unit.block)
+		return false;
+	if (j->pool->littered && !j->tidied && j->in.len > 0 && unit_is_idle(&j->unit) &&
+	    !any_litters(j)) {
+		j->pool->littered = j->pool->litterer != 0;
+		j->tidied = true;
+		unit_tidy(&j->unit);
+		send_unit(j);
+		return false;
 	}
-	return part;
+	j->tidied = false;
+	if (!unit_is_idle(&j->unit))
+		j->pool->litterer = 0;
+	return true;
 }
 
 void
 joint_go_on_(struct joint *j)
 {
-	size_t n;
+	bool more = true;
 
-	if (!j->broken && !stream_open(&j->front) && !j->closing && unit_is_idle(&j->unit) &&
-	    real_of(j)->cancels == 0)
-		renew_server(j);
-	while (!j->broken && !j->passing && stream_open(&j->front)) {
-		struct server *srv = real_of(j);
-
-		/* A late cancel must not hit the next unit: its savepoint would fail, and with it
-		 * the scope. */
-		if (srv->cancels > 0 && !unit_is_busy(&j->unit) && !j->unit.block)
-			return;
-		if (stream_is_slow(&srv->stream)) {
-			stream_pause(&j->front);
-			return;
+	if (j->broken || joint_server_(j) == NULL)
+		return;
+	while (more && !j->broken) {
+		if (j->passing > 0) {
+			more = pass_on(j);
+			continue;
 		}
-		if (j->pool->littered && !j->tidied && j->in.len > 0 && unit_is_idle(&j->unit) &&
-		    !any_litters(j)) {
-			j->pool->littered = j->pool->litterer != 0;
-			j->tidied = true;
-			unit_tidy(&j->unit);
-			send_unit(j);
-			return;
-		}
-		j->tidied = false;
-		if (!unit_is_idle(&j->unit))
-			j->pool->litterer = 0;
-		n = member_message(j);
-		if (n == 0)
-			break;
-		if (!j->broken)
-			buf_drop(&j->in, n);
+		send_out(j);
+		if (!j->broken && !stream_open(&j->front) && !j->closing &&
+		    unit_is_idle(&j->unit) && joint_server_(j)->cancels == 0)
+			renew_server(j);
+		more = !j->broken && stream_open(&j->front) && may_begin(j) && member_message(j);
 	}
-	if (!j->broken && stream_open(&j->front) && j->in.len < UNIT_TEXT_MAX)
+	if (j->broken)
+		return;
+	joint_cancel_kept_(j);
+	if (!stream_open(&j->front))
+		return;
+	/* What has to wait is not read without end. */
+	if (j->in.len >= IN_MAX && !j->incomplete)
+		stream_pause(&j->front);
+	else
 		stream_resume(&j->front);
 }
 
-/* The member's server was closed, in the middle of anything. Half a message to the real server is
- * completed with zeros: it is the data of a COPY, which is made to fail. */
+/* The member's server was closed, in the middle of anything. */
 static void
 front_closed(struct joint *j)
 {
-	static const uint8_t zeros[4096];
-	struct server *srv = real_of(j);
+	struct server *srv = joint_server_(j);
 
 	stream_close(&j->front);
-	if (j->closing || j->broken || srv == NULL)
+	joint_cancel_forget_(j);
+	if (j->broken || srv == NULL)
 		return;
-	log_info("session", j->owner->id, "a member of the joined scope has broken off",
-		 LOG_TEXT("name", j->frame->name));
-	while (j->passing > 0 && !j->passing_dropped && !j->broken) {
-		size_t part = j->passing < sizeof zeros ? j->passing : sizeof zeros;
-
-		j->passing -= (uint32_t)part;
-		srv->progress.to_left = j->passing;
-		write_real(j, zeros, part);
-	}
-	j->passing = 0;
-	if (j->broken)
-		return;
-	if (unit_is_busy(&j->unit) && j->unit.state != UNIT_OWN)
+	/* The member may have been too slow for it. */
+	stream_resume(&srv->stream);
+	if (!unit_is_idle(&j->unit) || !j->closing)
+		log_info("session", j->owner->id, "a member of the joined scope has broken off",
+			 LOG_TEXT("name", j->frame->name));
+	if (j->passing_dropped)
+		j->passing = 0;
+	if (joint_can_be_hit_(j))
 		lease_cancel(&j->frame->own.lease, 0);
 	unit_abandon(&j->unit);
 	if (send_unit(j))
 		joint_go_on_(j);
+	if (j->closing)
+		session_wake(j->owner);
+}
+
+/* Ends the member that is served now, as PostgreSQL ends a session. */
+static void
+end_member(struct joint *j, const char *sqlstate, const char *why)
+{
+	struct buf out;
+
+	log_info("session", j->owner->id, "a member of the joined scope was ended",
+		 LOG_TEXT("name", j->frame->name), LOG_QUOTED("why", why));
+	buf_init(&out, 4096);
+	msg_report(&out, 'E', "FATAL", sqlstate, why, NULL, NULL);
+	if (stream_write(&j->front, buf_data(&out), out.len) == 0)
+		stream_flush(&j->front);
+	buf_clear(&out);
+	front_closed(j);
 }
 
 static void
@@ -321,7 +441,6 @@ front_readable(struct stream *st, void *arg)
 	struct joint *j = arg;
 	uint8_t *scratch = loop_scratch(j->site->loop);
 	ssize_t n = stream_read(st, scratch, LOOP_SCRATCH);
-	size_t used = 0;
 
 	if (n == -E_AGAIN)
 		return;
@@ -329,20 +448,12 @@ front_readable(struct stream *st, void *arg)
 		front_closed(j);
 		return;
 	}
-	if (j->passing) {
-		used = (size_t)n < j->passing ? (size_t)n : j->passing;
-		j->passing -= (uint32_t)used;
-		if (!j->passing_dropped) {
-			real_of(j)->progress.to_left = j->passing;
-			write_real(j, scratch, used);
-		}
-		if (j->broken)
-			return;
-	}
-	buf_add(&j->in, scratch + used, (size_t)n - used);
-	/* While messages have to wait, the member's server is not read without end. */
-	if (j->in.len >= 1024 * 1024 && unit_is_busy(&j->unit))
-		stream_pause(&j->front);
+	/* The owner ends, and with it the members: what they still send is for nobody. */
+	if (j->broken || joint_server_(j) == NULL)
+		return;
+	buf_add(&j->in, scratch, (size_t)n);
+	if (j->in.failed)
+		lose(j, "too much has come from a member");
 	joint_go_on_(j);
 }
 
@@ -351,8 +462,8 @@ front_drained(struct stream *st, void *arg)
 {
 	struct joint *j = arg;
 
-	if (!j->broken && real_of(j))
-		stream_resume(&real_of(j)->stream);
+	if (!j->broken && joint_server_(j))
+		stream_resume(&joint_server_(j)->stream);
 }
 
 /* ---- bytes of the server ---- */
@@ -365,14 +476,33 @@ tell_member(struct joint *j, const uint8_t *data, size_t bytes)
 		lose(j, "too much is queued for a member");
 }
 
+/* `bytes` of the body are there; an error that is longer is cut for the unit. */
+static enum unit_verdict
+server_verdict(struct joint *j, const struct frame *f, const uint8_t *body, size_t bytes)
+{
+	enum unit_verdict v;
+	struct buf cut;
+
+	if (bytes == f->body || bytes == 0)
+		return unit_server(&j->unit, f->type, bytes ? body : NULL, bytes);
+	buf_init(&cut, ERROR_MAX);
+	buf_add(&cut, body, bytes / 2);
+	if (body[bytes / 2 - 1] != 0)
+		buf_add_u8(&cut, 0);
+	buf_add_u8(&cut, 0);
+	v = unit_server(&j->unit, f->type, buf_data(&cut), cut.len);
+	buf_clear(&cut);
+	return v;
+}
+
 /* Handles the beginning of `data`. Returns the bytes that were used; 0: more must come. */
 static size_t
 server_message(struct joint *j, const uint8_t *data, size_t bytes)
 {
 	enum unit_verdict v;
 	struct frame f;
-	size_t part;
-	bool body;
+	size_t part, need;
+	int r;
 
 	if (j->returning) {
 		part = bytes < j->returning ? bytes : j->returning;
@@ -381,12 +511,15 @@ server_message(struct joint *j, const uint8_t *data, size_t bytes)
 			tell_member(j, data, part);
 		return part;
 	}
-	if (frame_read(data, bytes, &f) < 0)
+	r = frame_read(data, bytes, &f);
+	if (r == -E_RANGE)
+		lose(j, "the server has sent a message of an impossible length");
+	if (r < 0)
 		return 0;
-	body = unit_reads_body(f.type);
-	if (body && bytes < FRAME_HEADER + f.body)
+	need = !unit_reads_body(f.type) ? 0 : f.body < ERROR_MAX ? f.body : ERROR_MAX;
+	if (bytes < FRAME_HEADER + need)
 		return 0;
-	v = unit_server(&j->unit, f.type, body ? data + FRAME_HEADER : NULL, body ? f.body : 0);
+	v = server_verdict(j, &f, data + FRAME_HEADER, need);
 	part = bytes < FRAME_HEADER + f.body ? bytes : FRAME_HEADER + f.body;
 	j->returning = (uint32_t)(FRAME_HEADER + f.body - part);
 	j->returning_dropped = v == UNIT_DROP;
@@ -407,6 +540,10 @@ real_readable(struct lease *l)
 	if (server_read(l->srv, &data, &bytes) < 0 || j->broken)
 		return;
 	buf_add(&j->back, data, bytes);
+	if (j->back.failed) {
+		lose(j, "the server has sent a message that is too long");
+		return;
+	}
 	while (!j->broken && used < j->back.len &&
 	       (n = server_message(j, buf_data(&j->back) + used, j->back.len - used)) > 0)
 		used += n;
@@ -440,66 +577,15 @@ real_lost(struct lease *l, const struct server *srv, const char *why)
 		lose(j, why);
 }
 
-/* ---- cancels ---- */
-
-static void
-cancel_over(struct joint *j)
-{
-	struct server *srv = j->cancelled;
-
-	if (srv == NULL)
-		return;
-	j->cancelled = NULL;
-	while (srv->cancels > 0 && srv->state != SERVER_CLOSED)
-		server_cancelled(srv);
-}
-
 static void
 cancels_ended(struct lease *l)
 {
 	struct joint *j = joint_of_lease(l);
 
-	cancel_over(j);
+	joint_cancel_over_(j);
 	if (!j->broken)
 		joint_go_on_(j);
 	session_wake(j->owner);
-}
-
-/* There was nothing to be cancelled. */
-struct no_cancel {
-	struct pools *all;
-	uint64_t server, requester;
-};
-
-static void
-no_cancel(void *arg)
-{
-	struct no_cancel *job = arg;
-	struct server *srv = idmap_get(&job->all->servers, job->server);
-
-	if (srv && srv->cancels > 0)
-		server_cancelled(srv);
-	if (job->requester && job->all->cancelled)
-		job->all->cancelled(job->all->cancelled_arg, job->requester);
-	free(job);
-}
-
-static void
-cancel(void *arg, struct server *srv, uint64_t requester)
-{
-	struct joint *j = arg;
-	struct no_cancel *job;
-
-	if (!j->broken && unit_is_busy(&j->unit) && real_of(j)) {
-		j->cancelled = srv;
-		lease_cancel(&j->frame->own.lease, requester);
-		return;
-	}
-	job = mem_calloc(1, sizeof *job);
-	job->all = srv->pool->all;
-	job->server = srv->id;
-	job->requester = requester;
-	loop_defer(j->site->loop, no_cancel, job);
 }
 
 static void
@@ -565,11 +651,12 @@ joint_new_(struct session *s, struct scope *f)
 void
 joint_take_(struct joint *j, struct pool *pool)
 {
-	j->joined = (struct pool_joined){cancel, member_idle, j};
+	j->joined = (struct pool_joined){joint_cancel_, member_idle, j};
 	j->pool = pool;
 	pool->joined = &j->joined;
 	j->frame->own.lease.ops = &joint_lease_ops;
 	j->frame->joint = j;
+	j->frame->kind = SCOPE_JOINT;
 	list_append(&j->site->joints, &j->node);
 }
 
@@ -592,9 +679,8 @@ joint_open(struct session *s, struct scope *f, struct err *e)
 	joint_take_(j, pool_new_joined(&s->site->pools, real->pool, name));
 	free(name);
 	j->pool->of_scope = real->pool;
-	server_open_joined(j->pool, real, fd);
+	server_open_joined(j->pool, real, real->context, fd);
 	f->was_joined = true;
-	f->kind = SCOPE_JOINT;
 	real->progress.given_pid = 0;
 	/* Its statements are those of other sessions. */
 	prepared_forget(&real->prepared);
@@ -620,6 +706,16 @@ return_own_lease(struct joint *j)
 	}
 }
 
+/* The members have not ended in time, or what they have asked for has not. */
+static void
+closing_late(void *arg)
+{
+	struct joint *j = arg;
+
+	lose(j, "its members could not be ended in time");
+	session_wake(j->owner);
+}
+
 void
 joint_close(struct scope *f, const char *outcome)
 {
@@ -629,6 +725,10 @@ joint_close(struct scope *f, const char *outcome)
 		return;
 	j->closing = true;
 	j->pool->removed = true;
+	/* The cleanup behind a member has this time; then its server is closed, and what
+	 * PostgreSQL still does is cancelled. */
+	timer_init(&j->limit, j->site->loop, closing_late, j);
+	timer_start(&j->limit, 2 * j->pool->of_scope->conf->cleanup_timeout_us);
 	return_own_lease(j);
 	end_members(j, ERR_JOINED_ENDED, outcome);
 }
@@ -637,13 +737,22 @@ bool
 joint_is_closed(const struct scope *f)
 {
 	const struct joint *j = f->joint;
-	const struct server *srv = member_server(j), *real = real_of(j);
+	const struct server *srv = member_server(j), *real = joint_server_(j);
 
 	if (real == NULL || j->broken)
 		return true;
 	if (srv && srv->state != SERVER_IDLE)
 		return false;
 	return unit_is_idle(&j->unit) && real->cancels == 0 && progress_at_rest(&real->progress);
+}
+
+void
+joint_close_lost(struct scope *f)
+{
+	const struct joint *j = f->joint;
+
+	if (j->broken && joint_server_(j))
+		server_close(joint_server_(j), "the joined scope is lost");
 }
 
 static void
@@ -664,12 +773,14 @@ joint_give_back(struct scope *f)
 	struct server *srv;
 
 	joint_close(f, "its owner is gone, and it is rolled back");
-	cancel_over(j);
+	joint_cancel_over_(j);
+	joint_cancel_forget_(j);
+	timer_stop(&j->limit);
 	j->broken = true;
 	j->pool->joined = NULL;
 	srv = member_server(j);
-	if (srv && srv->spoiled && real_of(j))
-		real_of(j)->spoiled = true;
+	if (srv && srv->spoiled && joint_server_(j))
+		joint_server_(j)->spoiled = true;
 	if (srv)
 		server_close(srv, "the scope has ended");
 	stream_close(&j->front);
@@ -726,9 +837,9 @@ joint_real(struct pool *pool)
 }
 
 static bool
-is_token(const struct joint *j, const char *at, size_t bytes)
+is_token(const struct joint *j, const char *at)
 {
-	return bytes == JOINT_TOKEN && CRYPTO_memcmp(j->token, at, JOINT_TOKEN) == 0;
+	return CRYPTO_memcmp(j->token, at, JOINT_TOKEN) == 0;
 }
 
 static struct joint *
@@ -736,10 +847,12 @@ find_token(const struct site *site, const char *at, size_t bytes)
 {
 	struct list_node *n;
 
+	if (bytes != JOINT_TOKEN)
+		return NULL;
 	LIST_EACH (n, &site->joints) {
 		struct joint *j = LIST_OBJ(n, struct joint, node);
 
-		if (!j->closing && !j->broken && is_token(j, at, bytes))
+		if (!j->closing && !j->broken && is_token(j, at))
 			return j;
 	}
 	return NULL;
@@ -748,15 +861,19 @@ find_token(const struct site *site, const char *at, size_t bytes)
 bool
 joint_join(struct session *s, const char *tokens, struct err *e)
 {
-	for (const char *at = tokens; *at;) {
+	unsigned count = 0;
+
+	for (const char *at = tokens; *at && count < TOKENS_MAX;) {
 		size_t bytes = strcspn(at, ",");
 		struct joint *j = find_token(s->site, at, bytes);
+
+		count += bytes == JOINT_TOKEN;
 
 		at += bytes + (at[bytes] == ',');
 		if (j == NULL || joint_real(j->pool->of_scope) != s->pool)
 			continue;
 		if (s->peer.uid != 0 && s->peer.uid != j->owner->peer.uid)
-			break;
+			continue;
 		s->pool = j->pool;
 		s->context.mode = CONF_TRANSACTION;
 		s->context.listens = false;

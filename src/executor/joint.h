@@ -35,6 +35,9 @@ void joint_close(struct scope *, const char *outcome);
 /* Have all members left, so that the frame's server is at rest? */
 bool joint_is_closed(const struct scope *);
 
+/* The joint is closed. If its scope was lost, so is its server: PostgreSQL rolls back. */
+void joint_close_lost(struct scope *);
+
 /* The frame is a transaction again, and the joint is gone. If it was not closed, the members are
  * ended, and the server may be in the middle of what one has asked for. */
 void joint_give_back(struct scope *);

@@ -1,10 +1,11 @@
-/* joint_inside: what executor/joint.c and executor/joint_pack.c share. */
+/* joint_inside: what executor/joint*.c share. */
 #ifndef PGWITH_EXECUTOR_JOINT_INSIDE_H
 #define PGWITH_EXECUTOR_JOINT_INSIDE_H
 
 #include "base/list.h"
 #include "executor/joint.h"
 #include "loop/stream.h"
+#include "loop/timer.h"
 #include "pool/lease.h"
 #include "pool/pool.h"
 #include "scope/stack.h"
@@ -29,12 +30,25 @@ struct joint {
 	struct buf back;      /* of the server: a message that is not whole, or a part of it */
 	uint32_t returning;   /* bytes of a message of the server, likewise */
 	bool returning_dropped;
-	struct server *cancelled; /* a cancel is under way for it: the members'; or NULL */
-	bool tidied;    /* temporary objects of members that are gone have just been dropped */
-	bool restarted; /* a new server for the members may be made */
-	bool closing;   /* members are being ended */
-	bool broken;    /* the unit, or the member's end, has broken off */
+	bool incomplete;    /* `in` begins with a message of which more must come */
+	uint32_t out_left;  /* bytes of the unit's message that are still to be sent, of its out */
+	uint64_t cancelled; /* id of the members' server that a cancel is under way for; or 0 */
+	/* The same, if the cancel is still to be sent, or 0; and who has asked for it. */
+	uint64_t due, due_requester;
+	struct timer limit; /* closing: the time that it may take */
+	bool tidied;        /* temporary objects of members that are gone have just been dropped */
+	uint64_t littering; /* id of a session that was found to have some, or 0 */
+	bool restarted;     /* a new server for the members may be made */
+	bool closing;       /* members are being ended */
+	bool broken;        /* the unit, or the member's end, has broken off */
 };
+
+/* PostgreSQL's, or NULL if it is lost. */
+static inline struct server *
+joint_server_(const struct joint *j)
+{
+	return j->frame->own.lease.srv;
+}
 
 /* Makes one without its front, token and pool. */
 struct joint *joint_new_(struct session *, struct scope *);

@@ -11,7 +11,7 @@ joints_can_move(const struct site *site)
 	LIST_EACH (n, &site->joints) {
 		const struct joint *j = LIST_OBJ(n, const struct joint, node);
 
-		if (j->broken || j->closing || j->cancelled || !stream_open(&j->front) ||
+		if (j->broken || j->closing || j->cancelled || j->due || !stream_open(&j->front) ||
 		    !unit_can_move(&j->unit))
 			return false;
 	}
@@ -109,14 +109,6 @@ joint_pack_in(struct pack *p, struct session *s, struct scope *f, struct pool *p
 	stream_hold(&j->front);
 	joint_take_(j, pool);
 	values_pack(p, j);
-}
-
-void
-joint_pack_lost(struct scope *f, struct pool *pool)
-{
-	f->kind = SCOPE_TRANSACTION;
-	if (pool)
-		pool->removed = true;
 }
 
 void

@@ -22,10 +22,8 @@ int joint_fd(const struct scope *);
 struct pool *joint_members_pool(const struct scope *);
 /* Packs the joint of a frame, but for the frame and its pool. */
 void joint_pack_out(struct pack *, struct scope *);
-/* Reads it. Takes over `fd`, our end. */
+/* Reads it. The frame is a transaction before. Takes over `fd`, our end. */
 void joint_pack_in(struct pack *, struct session *, struct scope *, struct pool *, int fd);
-/* It cannot be read: the frame's session has to end, and those in the pool (or NULL), too. */
-void joint_pack_lost(struct scope *, struct pool *);
 
 /* After joint_pack_in(), or if there is no handover after all: bytes in our own buffers raise no
  * event. */

@@ -353,7 +353,7 @@ server_open_keeper(struct pool *pool, struct keeper *k, const struct server_keep
 }
 
 struct server *
-server_open_joined(struct pool *pool, const struct server *real, int fd)
+server_open_joined(struct pool *pool, const struct server *real, const char *context, int fd)
 {
 	struct server *srv = make_server(pool, SERVER_IDLE, false);
 	struct timespec wall;
@@ -366,7 +366,7 @@ server_open_joined(struct pool *pool, const struct server *real, int fd)
 	srv->told = told_keep(real->told);
 	srv->told_at_login = told_keep(real->told_at_login);
 	srv->own = told_keep(real->own);
-	srv->context = real->context ? mem_strdup(real->context) : NULL;
+	srv->context = context ? mem_strdup(context) : NULL;
 	stream_init(&srv->stream, loop_of(srv), fd, QUEUE_MAX, &stream_ops, srv);
 	log_debug("server", srv->id, "stands for a joined scope",
 		  LOG_TEXT("pool", pool->conf->name), LOG_NUMBER("backend", srv->backend_pid));

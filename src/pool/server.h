@@ -134,9 +134,10 @@ void server_connect_late(struct server *);
 /* CONNECTING: libpq has logged in. The server is IDLE then, and the pool is told. */
 void server_logged_in(struct server *);
 
-/* Makes the one server of the pool of a joined scope, which is idle, and as `real` is. Takes over
- * `fd`. */
-struct server *server_open_joined(struct pool *, const struct server *real, int fd);
+/* Makes the one server of the pool of a joined scope, which is idle, and as `real` is, but for
+ * `context`, which is copied: the parameters that it is known to have; or NULL. Takes over `fd`. */
+struct server *server_open_joined(struct pool *, const struct server *real, const char *context,
+				  int fd);
 
 /* The pool's joined.cancel() has been carried out, once. */
 void server_cancelled(struct server *);

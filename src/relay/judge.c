@@ -381,6 +381,15 @@ refuse_joined(struct session *s, struct message *m)
 	return session_gone(s) ? OVER : v;
 }
 
+/* Does the statement go to a joined scope? In a scope in focus on another pool it does not. */
+static bool
+goes_to_joint(const struct session *s)
+{
+	const struct lease *l = &s->hold->lease;
+
+	return (l->state == LEASE_HELD ? l->pool : joint_current(s, s->pool))->own_conf;
+}
+
 enum verdict
 judge_message(struct session *s, struct message *m)
 {
@@ -407,7 +416,7 @@ judge_message(struct session *s, struct message *m)
 	}
 	message_decode(m);
 	effects_of_message(s, m);
-	if ((m->effects.set & NOT_JOINED) && joint_current(s, s->pool)->own_conf &&
+	if ((m->effects.set & NOT_JOINED) && goes_to_joint(s) &&
 	    (v = refuse_joined(s, m)) != FORWARD)
 		return v;
 	if (block_is_expired(&s->block))

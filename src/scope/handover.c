@@ -249,6 +249,9 @@ stack_pack(struct pack *p, struct handed_pools *h, struct stack *st, struct leas
 		pack_str(p, &name);
 		PACK(p, kind);
 		if (f == NULL) {
+			/* The joint comes later, or is lost: no frame is one without. */
+			if (kind == SCOPE_JOINT)
+				kind = SCOPE_TRANSACTION;
 			f = stack_push(st, kind, name ? name : "", 0);
 			f->owner = session;
 			lease_init(&f->own.lease, ops, session, id);

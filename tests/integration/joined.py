@@ -549,6 +549,141 @@ def cancels(t):
 
 
 @test
+def server_lost_in_copy(t):
+    """the server is terminated while members are in the middle of a CopyData message: pgwithd lives, and tells them"""
+    t.sql("CREATE TABLE t (n int UNIQUE)")
+    d = t.daemon()
+    for _ in range(10):
+        c, token = owner_of(t, d)
+        m = raw_member(t, d, token)
+        pid = int(m.value("SELECT pg_backend_pid()"))
+        m.send(query("COPY t FROM STDIN"))
+        m.until("G")
+        data = wire.copy_data(b"1\n" * 1000000)
+        m.send(data[:1000])
+        t.sql("SELECT pg_terminate_backend(%d)" % pid)
+        try:
+            for i in range(1000, 1000000, 1000):
+                m.send(data[i:i + 1000])
+        except OSError:
+            pass
+        try:
+            m.until_closed()
+        except OSError:
+            pass
+        wait_until(lambda c=c: [r for r in d.show("SCOPES") if int(r["session"]) == number(c)] == [], 10, "it has ended")
+    d.quiet()
+    equal(rows(t), None, "rows")
+
+
+@test
+def leave_in_copy(t):
+    """the owner leaves while a member is in the middle of a CopyData message: the scope ends, without the member's unit"""
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon()
+    for statement in "EXIT", "EXIT ROLLBACK":
+        c, token = owner_of(t, d)
+        m = raw_member(t, d, token)
+        m.ask("INSERT INTO t VALUES (1)")
+        m.send(query("COPY t FROM STDIN"))
+        m.until("G")
+        data = wire.copy_data(b"2\n" * 100000)
+        m.send(data[:1000])
+        in_thread(lambda c=c, statement=statement: c.execute(statement))()
+        equal(m.until_closed().errors[-1].sqlstate, "57P01", "what the member is told")
+        equal(rows(t), "1", "rows behind " + statement)
+    d.quiet()
+
+
+@test(timeout=120)
+def long_messages(t):
+    """a Bind of 5 and of 20 MB, a Query of 12 MB, COPY of 20 MB in one message; what is too long ends that member only"""
+    t.sql("CREATE TABLE t (n int, b bytea)")
+    d = t.daemon()
+    c, token = owner_of(t, d)
+    m = raw_member(t, d, token)
+    for n in 5, 20:
+        size = n * 1000 * 1000
+        m.send(wire.parse("INSERT INTO t VALUES (%d, $1)" % n) + wire.bind([b"x" * size], formats=[1]) + wire.execute() +
+               wire.sync())
+        equal(m.until_ready().tags, ["INSERT 0 1"], "the tag")
+        equal(m.value("SELECT length(b) FROM t WHERE n = %d" % n), str(size), "bytes")
+    equal(m.value("SELECT length('%s')" % ("x" * 12000000)), "12000000", "characters")
+    equal(m.ask("SET a.b = '1'; BEGIN; SELECT length('%s'); COMMIT" % ("x" * 7000000)).tags,
+          ["SET", "BEGIN", "SELECT 1", "COMMIT"], "the tags of a text in parts")
+    m.send(query("COPY t (b) FROM STDIN"))
+    m.until("G")
+    m.send(wire.copy_data(b"y" * 20000000 + b"\n") + wire.copy_done())
+    equal(m.until_ready().tags, ["COPY 1"], "the tag")
+    m.ask("BEGIN")
+    m.ask("INSERT INTO t VALUES (99)")
+    try:
+        m.send(query("SELECT '%s'" % ("x" * 20000000)))
+    except OSError:
+        pass
+    try:
+        e = m.until_closed().errors[-1]
+        equal((e.severity, e.sqlstate), ("FATAL", "54000"), "what the member is told")
+    except OSError as e:
+        note("the connection was reset: %s" % e)
+    m = raw_member(t, d, token)
+    equal(m.value("SELECT count(*) FROM t"), "3", "rows that the next member sees")
+    error = m.ask("DO $$ BEGIN RAISE EXCEPTION '%', repeat('x', 20000000); END $$").errors[0]
+    check(len(error.message) == 20000000, "a long error is told as a whole")
+    equal(m.value("SELECT 1"), "1", "and the member goes on")
+    # Half a Bind of a member that is killed.
+    m.send(wire.parse("INSERT INTO t VALUES (98, $1)") + wire.bind([b"x" * 9000000], formats=[1])[:3000000])
+    m.sock.close()
+    m = raw_member(t, d, token)
+    equal(m.value("SELECT count(*) FROM t"), "3", "rows behind a member that was killed")
+    c.execute("EXIT")
+    equal(rows(t), "5,20", "rows")
+
+
+@test
+def cancels_of_short_queries(t):
+    """cancels that come at any moment of a member's units end no scope, and hit no other member"""
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon()
+    c, token = owner_of(t, d)
+    a, b = raw_member(t, d, token), raw_member(t, d, token)
+    cancelled = done = 0
+    for i in range(150):
+        a.send(query(("SELECT pg_sleep(0.003)", "BEGIN; INSERT INTO t VALUES (1); ROLLBACK",
+                      "CREATE TEMP TABLE x%d (n int)" % i, "SET work_mem = '1MB'; INSERT INTO t VALUES (2)")[i % 4]))
+        a.cancel()
+        r = a.until_ready()
+        check(all(e.sqlstate == "57014" for e in r.errors), "errors: %s" % r.errors)
+        cancelled += len(r.errors) > 0
+        done += i % 4 == 3 and not r.errors
+        if r.status != "I":
+            a.ask("ROLLBACK")
+        equal(b.value("SELECT count(*) FROM t"), str(done), "what the other one sees")
+    check(cancelled > 0, "some are cancelled")
+    note("%d of 150 were cancelled" % cancelled)
+    for _ in range(30):
+        k = raw_member(t, d, token)
+        k.send(query("BEGIN; INSERT INTO t VALUES (3)"))
+        k.sock.close()
+        equal(b.value("SELECT count(*) FROM t"), str(done), "what the other one sees")
+    c.execute("EXIT")
+    equal(t.value("SELECT count(*) FROM t"), str(done), "rows")
+
+
+@test
+def another_pool(t):
+    """what cannot be used in a joined scope can be in a scope of its owner's on another pool"""
+    d = t.daemon(pools={n: {"conninfo": t.conninfo(), "size": 1} for n in ("db", "other")})
+    c, token = owner_of(t, d)
+    refused(c, "DECLARE h CURSOR WITH HOLD FOR SELECT 1", "0A000")
+    c.execute("ENTER b ON other")
+    c.execute("DECLARE h CURSOR WITH HOLD FOR SELECT 1")
+    c.execute("EXIT")
+    equal(psql(d, token, "SELECT 1"), "1\n", "a member")
+    c.execute("EXIT")
+
+
+@test
 def console(t):
     """SHOW CLIENTS, SCOPES, POOLS and SERVERS with members; RELOAD, PAUSE and RECONNECT leave the scope alone"""
     t.sql("CREATE TABLE t (n int UNIQUE)")
