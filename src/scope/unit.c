@@ -18,8 +18,10 @@
  * can hit many */
 #define TRIES_MAX 20
 
-#define ERROR_MAX (64u * 1024)                /* bytes of an error of the server that is kept */
-#define OUT_MAX   (2 * UNIT_TEXT_MAX + 65536) /* a text, and as many blanks ahead of it */
+#define ERROR_MAX  (64u * 1024) /* bytes of an error of the server that is kept */
+#define REPLY_MAX  (4 * ERROR_MAX)
+#define REPLY_MARK (2 * ERROR_MAX) /* beyond it, a text of many parts ends by an error */
+#define OUT_MAX    (2 * UNIT_TEXT_MAX + 65536) /* a text, and as many blanks ahead of it */
 
 const char *
 unit_state_name(enum unit_state s)
@@ -41,7 +43,7 @@ unit_init(struct unit *u, uint64_t random)
 	buf_init(&u->error, ERROR_MAX);
 	unitlocal_init(&u->locals, u->name);
 	buf_init(&u->out, OUT_MAX);
-	buf_init(&u->reply, 4 * ERROR_MAX);
+	buf_init(&u->reply, REPLY_MAX);
 }
 
 static void
@@ -429,9 +431,9 @@ warn_of_local(struct unit *u, const struct sqltext_stmt *stmt, bool alone)
 		warn(u, "25P01", "SET LOCAL can only be used in transaction blocks");
 }
 
-/* A text of several parts: does the next one. The server is at rest. */
+/* A text of several parts: does one. The server is at rest. */
 static void
-next_part(struct unit *u)
+do_part(struct unit *u)
 {
 	struct sqltext at, before;
 	struct sqltext_stmt stmt;
@@ -446,6 +448,12 @@ next_part(struct unit *u)
 	sqltext_init(&at, u->text + u->text_at, u->text_bytes - u->text_at, u->flags);
 	if (!sqltext_next(&at, &stmt)) {
 		end_request(u);
+		return;
+	}
+	if (u->reply.len > REPLY_MARK) {
+		tell_error(u, "54000",
+			   "too many statements that begin or end transactions in one text", NULL);
+		statement_refused(u);
 		return;
 	}
 	kind = kind_of(u, &stmt, u->text_single);
@@ -475,6 +483,22 @@ next_part(struct unit *u)
 	end = (size_t)(before.at - u->text);
 	send_part(u, end);
 	part_taken(u, end);
+}
+
+/* Goes on with the text, at rest. What the server is not needed for comes back here at once: a
+ * text of a million COMMIT must not become a million calls in each other. */
+static void
+next_part(struct unit *u)
+{
+	u->text_again = true;
+	if (u->text_turns)
+		return;
+	u->text_turns = true;
+	while (u->text_again) {
+		u->text_again = false;
+		do_part(u);
+	}
+	u->text_turns = false;
 }
 
 /* The kind of the statement that an Execute executes, and its text. */

@@ -91,6 +91,8 @@ struct unit {
 	size_t text_bytes, text_at;
 	size_t text_chars; /* characters before text_at */
 	bool text_single;  /* it is one statement */
+	bool text_turns;   /* next_part() is under way */
+	bool text_again;   /* in it: there is more to do now */
 
 	struct unit_locals locals;
 	bool captured; /* what comes ahead of a SET LOCAL has been done, and it comes next */

@@ -584,6 +584,38 @@ START_TEST(discard_all)
 }
 END_TEST
 
+/* Statements that the server is not needed for are no calls in each other, and what they tell the
+ * member ends the text before the buffer is full. */
+START_TEST(a_text_of_many_commits)
+{
+	size_t count = 1000 * 1000;
+	char *text = mem_calloc(count + 1, 7);
+
+	for (size_t i = 0; i < count; i++)
+		memcpy(text + 7 * i, "COMMIT;", 7);
+	ck_assert_int_eq(query(text), UNIT_DROP);
+	ck_assert(!u.reply.failed && !u.out.failed);
+	ck_assert_ptr_null(u.broken);
+	ck_assert(unit_is_idle(&u));
+	ck_assert_ptr_nonnull(memmem(buf_data(&u.reply), u.reply.len, "C54000", 7));
+	ck_assert_uint_eq(u.reply.len > 6 ? *(buf_data(&u.reply) + u.reply.len - 1) : 0, 'I');
+	buf_reset(&u.reply);
+	/* In a block, that fails. */
+	text[5 * 7] = 0;
+	begin_block();
+	for (size_t i = 0; i < count; i++)
+		memcpy(text + 7 * i, "BEGIN; ", 7);
+	query(text);
+	ck_assert_str_eq(to_server(), "PROLLBACK TO SAVEPOINT u_none; S");
+	error("3B001");
+	ready("E");
+	ck_assert(!u.reply.failed);
+	ck_assert_uint_eq(*(buf_data(&u.reply) + u.reply.len - 1), 'E');
+	buf_reset(&u.reply);
+	free(text);
+}
+END_TEST
+
 START_TEST(it_is_handed_over)
 {
 	struct unit next;
@@ -646,6 +678,7 @@ main(void)
 	tcase_add_test(t, a_late_cancel_of_the_undoing);
 	tcase_add_test(t, the_transaction_is_gone);
 	tcase_add_test(t, discard_all);
+	tcase_add_test(t, a_text_of_many_commits);
 	tcase_add_test(t, it_is_handed_over);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
