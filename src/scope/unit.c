@@ -40,6 +40,7 @@ unit_init(struct unit *u, uint64_t random)
 	*u = (struct unit){.status = 'T'};
 	snprintf(u->name, sizeof u->name, "pgwith_unit_%016llx", (unsigned long long)random);
 	list_init(&u->names);
+	list_init(&u->sent);
 	buf_init(&u->error, ERROR_MAX);
 	unitlocal_init(&u->locals, u->name);
 	buf_init(&u->out, OUT_MAX);
@@ -57,6 +58,7 @@ void
 unit_clear(struct unit *u)
 {
 	unitname_clear(&u->names);
+	unitname_clear(&u->sent);
 	end_text(u);
 	unitlocal_clear(&u->locals);
 	grammar_free(u->control);
@@ -116,6 +118,7 @@ unit_abandon(struct unit *u)
 	u->control = NULL;
 	u->setting = u->discarding = u->ready = u->captured = u->refused = false;
 	unitname_clear(&u->names);
+	unitname_clear(&u->sent);
 	u->abandoned = true;
 	if (u->copying)
 		msg_copy_fail(&u->out, "the member is gone");
@@ -450,6 +453,16 @@ do_part(struct unit *u)
 		end_request(u);
 		return;
 	}
+	if (u->text_moved) {
+		/* Sent alone, the rest would be lexed by the new value, which PostgreSQL does only
+		 * with the next Query. */
+		tell_error(u, "0A000",
+			   "standard_conforming_strings or client_encoding cannot be changed in a "
+			   "text with other statements in a joined scope",
+			   "send the statements one by one");
+		statement_refused(u);
+		return;
+	}
 	if (u->reply.len > REPLY_MARK) {
 		tell_error(u, "54000",
 			   "too many statements that begin or end transactions in one text", NULL);
@@ -513,7 +526,7 @@ kind_of_execute(const struct unit *u, const uint8_t *body, size_t bytes, struct 
 
 	reader_init(&r, body, bytes);
 	name = reader_str(&r);
-	x = r.failed ? NULL : unitname_find(&u->names, 'P', name);
+	x = r.failed ? NULL : unitname_coming(&u->names, &u->sent, 'P', name);
 	if (x == NULL)
 		return UNITKIND_ORDINARY;
 	*portal = x;
@@ -551,6 +564,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		u->text = mem_strndup((const char *)body, bytes - 1);
 		u->text_bytes = bytes - 1;
 		u->text_at = u->text_chars = 0;
+		u->text_moved = false;
 		u->text_single = unitkind_is_single(u->text, u->text_bytes, u->flags);
 		u->failed = u->captured = false;
 		/* A simple Query ends the unnamed statement and portal. The server may get none of
@@ -593,6 +607,44 @@ execute_special(struct unit *u, enum unitkind kind, struct unit_name *portal)
 	text = mem_strdup(portal->text);
 	do_special(u, kind, text, strlen(text));
 	free(text);
+}
+
+/* A Parse of what the server must never execute: something harmless stands for it. In a transaction
+ * that has failed, PostgreSQL takes the Parse and Bind of what ends it, and of nothing else. */
+static bool
+replace_parse(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	const char *name, *text, *instead = "";
+	struct reader r;
+	size_t at;
+
+	reader_init(&r, body, bytes);
+	name = reader_str(&r);
+	text = reader_str(&r);
+	if (r.failed || !unitkind_is_ours(text, strlen(text), u->flags))
+		return false;
+	if (!unitkind_is_single(text, strlen(text), u->flags)) {
+		instead = "SELECT 1; SELECT 1"; /* is refused as the text would be */
+	} else {
+		switch (sqltext_first(text, strlen(text))) {
+		case SQLWORD_COMMIT:
+		case SQLWORD_END:
+		case SQLWORD_ROLLBACK:
+		case SQLWORD_ABORT:
+		case SQLWORD_PREPARE:
+			instead = "ROLLBACK TO SAVEPOINT pgwith_unit_none";
+			break;
+		default:
+			break;
+		}
+	}
+	at = msg_begin(&u->out, 'P');
+	buf_add(&u->out, name, strlen(name) + 1);
+	buf_add(&u->out, instead, strlen(instead) + 1);
+	text += strlen(text) + 1;
+	buf_add(&u->out, text, (size_t)(body + bytes - (const uint8_t *)text));
+	msg_end(&u->out, at);
+	return true;
 }
 
 static enum unit_verdict
@@ -639,8 +691,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	u->exchange = true;
 	u->drained = false;
 	u->state = UNIT_EXCHANGE;
-	unitname_message(&u->names, type, body, bytes, u->flags);
-	return UNIT_PASS;
+	unitname_send(&u->names, &u->sent, type, body, bytes, u->flags);
+	return type == 'P' && replace_parse(u, body, bytes) ? UNIT_DROP : UNIT_PASS;
 }
 
 enum unit_verdict
@@ -690,7 +742,7 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 bool
 unit_reads_body(char type)
 {
-	return type == 'E' || type == 'Z';
+	return type == 'E' || type == 'Z' || type == 'S';
 }
 
 static bool
@@ -856,12 +908,14 @@ server_ready(struct unit *u, char status)
 		own_ended(u);
 		return UNIT_DROP;
 	case UNIT_DRAINING:
+		unitname_clear(&u->sent);
 		u->state = UNIT_EXCHANGE;
 		u->drained = true;
 		if (u->abandoned)
 			abandon_next(u);
 		return UNIT_DROP;
 	case UNIT_SYNCING:
+		unitname_clear(&u->sent);
 		u->exchange = u->drained = false;
 		end_request(u);
 		return UNIT_DROP;
@@ -877,6 +931,22 @@ server_ready(struct unit *u, char status)
 	}
 }
 
+/* A ParameterStatus: PostgreSQL sends it when the value has changed. */
+static void
+parameter_moves(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	const char *name;
+	struct reader r;
+
+	reader_init(&r, body, bytes);
+	name = reader_str(&r);
+	if (r.failed)
+		return;
+	if (strcmp(name, "standard_conforming_strings") == 0 ||
+	    strcmp(name, "client_encoding") == 0)
+		u->text_moved = true;
+}
+
 enum unit_verdict
 unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
@@ -884,7 +954,15 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 'Z':
 		return server_ready(u, bytes > 0 ? (char)body[0] : 'I');
 	case 'S':
+		if (u->text)
+			parameter_moves(u, body, bytes);
 		return UNIT_PASS;
+	case '1':
+	case '2':
+	case '3':
+		if (u->state != UNIT_OWN)
+			unitname_take(&u->names, &u->sent);
+		break;
 	case 'N':
 		/* Triggers of deferred constraints may have something to say. */
 		return u->state != UNIT_OWN || u->own == UNIT_OWN_COMMIT ? UNIT_PASS : UNIT_DROP;
@@ -894,6 +972,7 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		if (u->state != UNIT_OWN) {
 			u->failed = true;
 			u->copying = false;
+			unitname_clear(&u->sent);
 			return UNIT_PASS;
 		}
 		if (!u->error_of) {
@@ -943,7 +1022,9 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->text_at);
 	PACK(p, u->text_chars);
 	PACK(p, u->text_single);
+	PACK(p, u->text_moved);
 	unitname_pack(p, &u->names);
+	unitname_pack(p, &u->sent);
 	unitlocal_pack(p, &u->locals);
 	if (!pack_reading(p))
 		return;

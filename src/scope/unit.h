@@ -91,6 +91,7 @@ struct unit {
 	size_t text_bytes, text_at;
 	size_t text_chars; /* characters before text_at */
 	bool text_single;  /* it is one statement */
+	bool text_moved;   /* the server would lex or decode the rest in another way than before */
 	bool text_turns;   /* next_part() is under way */
 	bool text_again;   /* in it: there is more to do now */
 
@@ -98,6 +99,7 @@ struct unit {
 	bool captured; /* what comes ahead of a SET LOCAL has been done, and it comes next */
 
 	struct list names;  /* unitname.h */
+	struct list sent;   /* of it: what the server has not answered */
 	struct buf out;     /* messages for the server, to be sent before what is passed */
 	struct buf reply;   /* messages for the member, likewise */
 	const char *broken; /* static: the scope cannot go on; NULL: it can */

@@ -122,6 +122,23 @@ unitkind_any(const char *text, size_t bytes, unsigned flags)
 }
 
 bool
+unitkind_is_ours(const char *text, size_t bytes, unsigned flags)
+{
+	const struct unitkind_place at = {flags, true, false, true};
+	struct sqltext text_at;
+	struct sqltext_stmt stmt;
+
+	sqltext_init(&text_at, text, bytes, flags);
+	while (sqltext_next(&text_at, &stmt)) {
+		enum unitkind kind = unitkind_of(&stmt, &at);
+
+		if (kind == UNITKIND_CONTROL || kind == UNITKIND_REFUSED)
+			return true;
+	}
+	return false;
+}
+
+bool
 unitkind_is_single(const char *text, size_t bytes, unsigned flags)
 {
 	struct sqltext at;

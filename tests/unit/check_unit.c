@@ -309,18 +309,53 @@ START_TEST(a_text_of_parts)
 }
 END_TEST
 
-static void
-parse(const char *name, const char *sql)
+static enum unit_verdict
+prepare(const char *name, const char *sql)
 {
+	enum unit_verdict v;
 	struct buf b;
 
 	buf_init(&b, 1024);
 	msg_parse(&b, name, sql, NULL, 0);
-	ck_assert_int_eq(member('P', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER), UNIT_PASS);
-	buf_reset(&b);
+	v = member('P', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER);
+	buf_clear(&b);
+	return v;
+}
+
+static void
+bind(const char *name)
+{
+	struct buf b;
+
+	buf_init(&b, 1024);
 	msg_bind(&b, "", name, NULL, 0);
 	ck_assert_int_eq(member('B', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER), UNIT_PASS);
 	buf_clear(&b);
+}
+
+static void
+parse(const char *name, const char *sql)
+{
+	ck_assert_int_eq(prepare(name, sql), UNIT_PASS);
+	bind(name);
+}
+
+#define NEVER "PROLLBACK TO SAVEPOINT pgwith_unit_none"
+
+/* What the server must not execute does not reach it. */
+static void
+parse_commit(const char *name)
+{
+	ck_assert_int_eq(prepare(name, "COMMIT"), UNIT_DROP);
+	ck_assert_str_eq(to_server(), NEVER);
+	bind(name);
+}
+
+static void
+parsed(void)
+{
+	ck_assert_int_eq(server('1', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(server('2', NULL, 0), UNIT_PASS);
 }
 
 static enum unit_verdict
@@ -353,11 +388,11 @@ END_TEST
 START_TEST(control_in_an_exchange)
 {
 	begin_block();
-	parse("", "COMMIT");
+	parse_commit("");
 	/* What is before it has to be answered first. */
 	ck_assert_int_eq(execute(), UNIT_HOLD);
 	ck_assert_str_eq(to_server(), "S");
-	ck_assert_int_eq(server('1', NULL, 0), UNIT_PASS);
+	parsed();
 	ck_assert_int_eq(server('Z', "T", 1), UNIT_DROP);
 	ck_assert_str_eq(to_member(), "");
 	ck_assert_int_eq(execute(), UNIT_DROP);
@@ -375,8 +410,9 @@ END_TEST
 START_TEST(a_query_ends_what_is_unnamed)
 {
 	begin_block();
-	parse("", "COMMIT");
+	parse_commit("");
 	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	parsed();
 	ready("T");
 	to_member();
 	ck_assert_int_eq(query("BEGIN READ ONLY"), UNIT_DROP);
@@ -388,6 +424,89 @@ START_TEST(a_query_ends_what_is_unnamed)
 	ck_assert_ptr_nonnull(strstr(to_server(), "SET TRANSACTION READ ONLY"));
 	ready("T");
 	ck_assert_str_eq(to_member(), "N25001; CBEGIN; ZT");
+}
+END_TEST
+
+/* A Parse that the server skips changes nothing, and what it knows of a COMMIT is no COMMIT. */
+START_TEST(a_parse_that_is_skipped)
+{
+	begin_block();
+	parse_commit("");
+	parsed();
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	ready("T");
+	to_member();
+	ck_assert_int_eq(member('E', "nosuch\0\0\0\0", 11), UNIT_PASS);
+	ck_assert_int_eq(prepare("", "SELECT 1"), UNIT_PASS);
+	bind("");
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	error("34000");
+	ready("E");
+	to_member();
+	bind("");
+	ck_assert_int_eq(execute(), UNIT_HOLD);
+	ck_assert_str_eq(to_server(), "S");
+	ck_assert_int_eq(server('2', NULL, 0), UNIT_PASS);
+	ready("E");
+	ck_assert_int_eq(execute(), UNIT_DROP);
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert_str_eq(to_member(), "CROLLBACK");
+}
+END_TEST
+
+START_TEST(what_is_not_prepared)
+{
+	static const struct {
+		const char *text, *sent;
+	} cases[] = {
+	    {"END WORK", NEVER},
+	    {" /* */ rollback", NEVER},
+	    {"ABORT;", NEVER},
+	    {"BEGIN", "P"},
+	    {"PREPARE TRANSACTION 'x'", NEVER},
+	    {"LISTEN x", "P"},
+	    {"SELECT 2; COMMIT", "PSELECT 1; SELECT 1"},
+	    {"ROLLBACK TO a", ""},
+	    {"SAVEPOINT a", ""},
+	    {"SELECT 'COMMIT'", ""},
+	};
+
+	begin_block();
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		ck_assert_int_eq(prepare("a", cases[i].text),
+				 *cases[i].sent ? UNIT_DROP : UNIT_PASS);
+		ck_assert_str_eq(to_server(), cases[i].sent);
+	}
+}
+END_TEST
+
+/* PostgreSQL lexes and decodes a Query once. */
+START_TEST(a_text_that_changes_how_it_is_read)
+{
+	begin_block();
+	query("SET standard_conforming_strings = on; SET a.b = 1; SELECT '\\'; COMMIT; --'");
+	ck_assert_str_eq(to_server(), "QSET standard_conforming_strings = on;");
+	server('S', "standard_conforming_strings\0on", 31);
+	ready("T");
+	ck_assert_str_eq(to_server(), "PROLLBACK TO SAVEPOINT u_none; S");
+	error("3B001");
+	ready("E");
+	ck_assert_str_eq(to_member(), "E0A000; ZE");
+	query("ROLLBACK");
+	to_server();
+	ready("T");
+	to_member();
+	/* Alone, or with what does not change, it may. */
+	query("SET client_encoding = 'LATIN1'");
+	to_server();
+	ready("T");
+	to_server();
+	server('S', "client_encoding\0LATIN1", 23);
+	ready("T");
+	ck_assert_str_eq(to_server(), COMMIT);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZI");
 }
 END_TEST
 
@@ -630,7 +749,9 @@ START_TEST(it_is_handed_over)
 	to_server();
 	ready("T");
 	to_member();
-	parse("", "COMMIT");
+	parse_commit("");
+	parsed();
+	parse_commit("x");
 	ck_assert(unit_can_move(&u));
 	buf_init(&b, 65536);
 	pack_writer(&p, &b);
@@ -643,6 +764,7 @@ START_TEST(it_is_handed_over)
 	ck_assert(next.block && next.open && next.exchange);
 	ck_assert_str_eq(next.name, u.name);
 	ck_assert_uint_eq(next.names.count, 2);
+	ck_assert_uint_eq(next.sent.count, 2);
 	ck_assert_uint_eq(next.locals.list.count, 1);
 	unit_clear(&next);
 }
@@ -679,6 +801,9 @@ main(void)
 	tcase_add_test(t, the_transaction_is_gone);
 	tcase_add_test(t, discard_all);
 	tcase_add_test(t, a_text_of_many_commits);
+	tcase_add_test(t, a_parse_that_is_skipped);
+	tcase_add_test(t, what_is_not_prepared);
+	tcase_add_test(t, a_text_that_changes_how_it_is_read);
 	tcase_add_test(t, it_is_handed_over);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
