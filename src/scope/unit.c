@@ -80,7 +80,7 @@ begin_own(struct unit *u, enum unit_own what)
 	u->tries++;
 	u->own = what;
 	u->state = UNIT_OWN;
-	u->drained = false;
+	u->drained = u->answered = false;
 	unitown_add(&u->out, what, u->name, u->modes, u->flags, &u->locals);
 	u->error_of = false;
 }
@@ -163,6 +163,11 @@ end_request(struct unit *u)
 		return;
 	}
 	if (u->block || !u->open) {
+		if (u->unsure) {
+			u->ready = true;
+			begin_own(u, UNIT_OWN_PROBE);
+			return;
+		}
 		u->state = UNIT_REST;
 		tell_ready(u);
 		return;
@@ -878,6 +883,7 @@ own_ended(struct unit *u)
 		break;
 	case UNIT_OWN_FAIL:
 	case UNIT_OWN_FORGET:
+	case UNIT_OWN_PROBE:
 	case UNIT_OWN_NONE:
 		break;
 	}
@@ -895,9 +901,47 @@ own_ended(struct unit *u)
 	go_on(u);
 }
 
+/* A ReadyForQuery has come for an exchange. Is it in doubt whether another one comes? If the COPY
+ * failed before the server has read the Sync that was sent ahead of its data, that one is answered,
+ * and so is the one behind the data. What we send next tells: all of it begins with a Close, which
+ * is answered first. */
+static void
+look_at_early(struct unit *u)
+{
+	u->unsure |= u->early && u->failed;
+	u->early = u->copying = false;
+	unitname_clear(&u->sent);
+}
+
+/* A COPY FROM STDIN has begun. Syncs that were sent ahead of it are swallowed. */
+static void
+copy_opened(struct unit *u)
+{
+	if (u->state == UNIT_OWN)
+		return;
+	u->copying = true;
+	if (u->state == UNIT_SYNCING || u->state == UNIT_DRAINING) {
+		u->early = true;
+		if (u->state == UNIT_DRAINING || u->abandoned) {
+			/* What the member has sent behind it would make it fail. */
+			msg_copy_fail(&u->out, u->abandoned ? "the member is gone"
+							    : "unexpected message type during COPY "
+							      "from stdin");
+			msg_sync(&u->out);
+		} else {
+			u->state = UNIT_EXCHANGE;
+		}
+	} else if (u->abandoned) {
+		msg_copy_fail(&u->out, "the member is gone");
+	}
+}
+
 static enum unit_verdict
 server_ready(struct unit *u, char status)
 {
+	if (u->state == UNIT_OWN && u->unsure && !u->answered)
+		return UNIT_DROP;
+	u->unsure = u->unsure && u->state != UNIT_OWN;
 	u->status = status;
 	if (status == 'I') {
 		u->broken = "its transaction has ended";
@@ -908,14 +952,24 @@ server_ready(struct unit *u, char status)
 		own_ended(u);
 		return UNIT_DROP;
 	case UNIT_DRAINING:
-		unitname_clear(&u->sent);
+		look_at_early(u);
 		u->state = UNIT_EXCHANGE;
 		u->drained = true;
 		if (u->abandoned)
 			abandon_next(u);
+		else if (u->unsure)
+			begin_own(u, UNIT_OWN_PROBE);
+		return UNIT_DROP;
+	case UNIT_EXCHANGE:
+		/* Of the Sync that was sent ahead of a COPY which has failed before. No other one
+		 * has been sent. */
+		if (!u->early)
+			return UNIT_DROP;
+		u->early = u->copying = u->exchange = u->drained = false;
+		end_request(u);
 		return UNIT_DROP;
 	case UNIT_SYNCING:
-		unitname_clear(&u->sent);
+		look_at_early(u);
 		u->exchange = u->drained = false;
 		end_request(u);
 		return UNIT_DROP;
@@ -950,6 +1004,7 @@ parameter_moves(struct unit *u, const uint8_t *body, size_t bytes)
 enum unit_verdict
 unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
+	u->answered |= type != 'N' && type != 'A' && type != 'S' && type != 'Z';
 	switch (type) {
 	case 'Z':
 		return server_ready(u, bytes > 0 ? (char)body[0] : 'I');
@@ -982,11 +1037,12 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		}
 		return UNIT_DROP;
 	case 'G':
-		u->copying = u->state != UNIT_OWN;
-		if (u->abandoned)
-			msg_copy_fail(&u->out, "the member is gone");
+		copy_opened(u);
 		break;
 	case 'C':
+		/* The end of the COPY: it has read what was sent ahead of its data. */
+		if (u->copying)
+			u->early = false;
 		u->copying = false;
 		break;
 	default:
@@ -1014,6 +1070,7 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->exchange);
 	PACK(p, u->drained);
 	PACK(p, u->copying);
+	PACK(p, u->early);
 	PACK(p, u->status);
 	PACK(p, u->name);
 	PACK(p, u->flags);

@@ -67,6 +67,9 @@ struct unit {
 	bool exchange;  /* messages of an exchange have come, and its Sync has not */
 	bool drained;   /* in an exchange: all of it so far has been answered */
 	bool copying;   /* a COPY IN is open */
+	bool early;     /* a Sync was sent ahead of the data of a COPY IN, which swallows it */
+	bool unsure;    /* that COPY has failed, maybe ahead of it: two ReadyForQuery, or one */
+	bool answered;  /* the server has said something in the sequence of our own */
 	char status;    /* of the server's last ReadyForQuery */
 	unsigned tries; /* of the sequence: a late cancel may hit it */
 	char name[40];  /* of the savepoint */

@@ -154,6 +154,9 @@ unitown_add(struct buf *out, enum unit_own what, const char *name, const char *m
 		msg_close(out, 'P', "");
 		msg_close(out, 'S', "");
 		break;
+	case UNIT_OWN_PROBE:
+		msg_close(out, 'S', name);
+		break;
 	case UNIT_OWN_FAIL:
 		add_own_with(&o, "ROLLBACK TO SAVEPOINT ", "_none");
 		break;

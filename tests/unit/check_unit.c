@@ -624,6 +624,96 @@ START_TEST(a_copy_in)
 }
 END_TEST
 
+/* libpq's PQexecParams() sends the Sync ahead of the data. */
+static void
+begin_copy_exchange(void)
+{
+	parse("", "COPY t FROM STDIN");
+	ck_assert_int_eq(execute(), UNIT_PASS);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('d', NULL, 0), UNIT_HOLD);
+	parsed();
+	ck_assert_int_eq(server('G', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('d', NULL, 0), UNIT_PASS);
+}
+
+START_TEST(a_copy_in_an_exchange)
+{
+	begin_block();
+	begin_copy_exchange();
+	ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(server('C', NULL, 0), UNIT_PASS);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZT");
+	ck_assert_str_eq(to_server(), "");
+	/* It fails, and has read the Sync, or has not. Which of them is told by what we send. */
+	for (int i = 0; i < 2; i++) {
+		begin_copy_exchange();
+		ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+		ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+		error("22P02");
+		ready("E");
+		ck_assert_str_eq(to_server(), "S");
+		if (i)
+			ready("E");
+		ck_assert_str_eq(to_member(), "");
+		ck_assert_int_eq(query("SELECT 1"), UNIT_HOLD);
+		server('3', NULL, 0);
+		ready("E");
+		ck_assert_str_eq(to_member(), "ZE");
+		query("ROLLBACK");
+		ck_assert_str_eq(to_server(), UNDO);
+		ready("T");
+		to_member();
+		begin_block();
+	}
+	/* It fails before the member has sent the data, and the Sync behind them. */
+	begin_copy_exchange();
+	error("P0001");
+	ready("E");
+	ck_assert_str_eq(to_member(), "ZE");
+	ck_assert_int_eq(member('c', NULL, 0), UNIT_DROP);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_DROP);
+	ck_assert_str_eq(to_member(), "ZE");
+	ck_assert_str_eq(to_server(), "");
+}
+END_TEST
+
+START_TEST(a_copy_in_an_exchange_is_left)
+{
+	begin_block();
+	begin_copy_exchange();
+	unit_abandon(&u);
+	ck_assert_str_eq(to_server(), "f; S");
+	error("57014");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("E");
+	server('3', NULL, 0);
+	ready("T");
+	ck_assert(unit_is_idle(&u));
+	/* Before it has begun. */
+	begin_block();
+	parse("", "COPY t FROM STDIN");
+	execute();
+	member('S', NULL, 0);
+	unit_abandon(&u);
+	ck_assert_str_eq(to_server(), "");
+	parsed();
+	server('G', NULL, 0);
+	ck_assert_str_eq(to_server(), "f; S");
+	error("57014");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	server('3', NULL, 0);
+	ready("T");
+	ck_assert(unit_is_idle(&u));
+	ck_assert_ptr_null(u.broken);
+	to_member();
+}
+END_TEST
+
 START_TEST(the_member_is_gone)
 {
 	begin_block();
@@ -800,6 +890,8 @@ main(void)
 	tcase_add_test(t, a_late_cancel_of_the_undoing);
 	tcase_add_test(t, the_transaction_is_gone);
 	tcase_add_test(t, discard_all);
+	tcase_add_test(t, a_copy_in_an_exchange);
+	tcase_add_test(t, a_copy_in_an_exchange_is_left);
 	tcase_add_test(t, a_text_of_many_commits);
 	tcase_add_test(t, a_parse_that_is_skipped);
 	tcase_add_test(t, what_is_not_prepared);
