@@ -397,6 +397,20 @@ captures(struct unit *u, const struct sqltext_stmt *stmt)
 	return u->status != 'E' && unitlocal_capture(&u->locals, stmt, u->flags);
 }
 
+/* Does what captures() has found. Returns false if it is too much, as the member was told. */
+static bool
+begin_capture(struct unit *u)
+{
+	if (!u->locals.capture.failed) {
+		begin_own(u, UNIT_OWN_CAPTURE);
+		return true;
+	}
+	tell_error(u, "54000", "too many parameters are set for one transaction in a joined scope",
+		   NULL);
+	statement_refused(u);
+	return false;
+}
+
 /* Sends the ordinary statements from text_at up to `end` of the text, with blanks in place of what
  * is before them, so that positions in errors are those of the member's text. */
 static void
@@ -489,7 +503,7 @@ do_part(struct unit *u)
 		return;
 	}
 	if (kind == UNITKIND_SETS && !u->captured && captures(u, &stmt)) {
-		begin_own(u, UNIT_OWN_CAPTURE);
+		begin_capture(u);
 		return;
 	}
 	u->captured = false;
@@ -677,10 +691,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		}
 		if (kind == UNITKIND_SETS && u->open) {
 			warn_of_local(u, &stmt, true);
-			if (captures(u, &stmt)) {
-				begin_own(u, UNIT_OWN_CAPTURE);
-				return UNIT_HOLD;
-			}
+			if (captures(u, &stmt))
+				return begin_capture(u) ? UNIT_HOLD : UNIT_DROP;
 			portal->done = true;
 		} else if (kind != UNITKIND_SETS) {
 			execute_special(u, kind, portal);
@@ -757,6 +769,33 @@ was_cancelled(const struct unit *u)
 	    u->error_of ? msg_report_field(buf_data(&u->error), u->error.len, 'C') : NULL;
 
 	return sqlstate && strcmp(sqlstate, "57014") == 0;
+}
+
+/* Keeps what fits of an error's body: maybe only its message, or the beginning of that. */
+static void
+keep_error(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	static const char fields[] = "SVCM";
+
+	buf_reset(&u->error);
+	if (bytes <= ERROR_MAX) {
+		buf_add(&u->error, body, bytes);
+		return;
+	}
+	for (const char *f = fields; *f; f++) {
+		const char *value = msg_report_field(body, bytes, *f);
+		size_t length = value ? strlen(value) : 0;
+
+		if (value == NULL)
+			continue;
+		if (length > ERROR_MAX / 8)
+			for (length = ERROR_MAX / 8; length && (value[length] & 0xc0) == 0x80;)
+				length--;
+		buf_add_u8(&u->error, (uint8_t)*f);
+		buf_add(&u->error, value, length);
+		buf_add_u8(&u->error, 0);
+	}
+	buf_add_u8(&u->error, 0);
 }
 
 /* The commit of a unit was refused: keeps the error for the member. */
@@ -1032,8 +1071,7 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		}
 		if (!u->error_of) {
 			u->error_of = true;
-			buf_reset(&u->error);
-			buf_add(&u->error, body, bytes);
+			keep_error(u, body, bytes);
 		}
 		return UNIT_DROP;
 	case 'G':

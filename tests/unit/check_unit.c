@@ -229,6 +229,50 @@ START_TEST(a_commit_that_is_refused)
 }
 END_TEST
 
+/* Of an error that is too long, its code and the beginning of its message are told. */
+START_TEST(a_long_refusal)
+{
+	size_t bytes = 300000;
+	char *message = mem_calloc(1, bytes + 1);
+	struct buf b;
+	struct frame f;
+
+	begin_block();
+	query("COMMIT");
+	to_server();
+	buf_init(&b, 1024 * 1024);
+	memset(message, 'x', bytes);
+	msg_report(&b, 'E', "ERROR", "23503", message, message, NULL);
+	server('E', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER);
+	ready("E");
+	ready("T");
+	ck_assert(!u.reply.failed);
+	ck_assert_int_eq(frame_read(buf_data(&u.reply), u.reply.len, &f), 0);
+	ck_assert_uint_eq(*(buf_data(&u.reply) + FRAME_HEADER + f.body - 1), 0);
+	ck_assert_uint_eq(*(buf_data(&u.reply) + FRAME_HEADER + f.body - 2), 0);
+	ck_assert_str_eq(to_member(), "E23503; ZI");
+	buf_clear(&b);
+	free(message);
+}
+END_TEST
+
+START_TEST(temporary_tables_that_stay)
+{
+	unit_tidy(&u);
+	ck_assert_str_eq(
+	    to_server(),
+	    "PSAVEPOINT u; PDISCARD TEMP; PSELECT pg_catalog.pg_advisory_unlock_all(); "
+	    "PRELEASE SAVEPOINT u; S");
+	error("55006");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert_ptr_null(u.broken);
+	ck_assert(unit_is_idle(&u));
+	ck_assert_str_eq(to_member(), "");
+}
+END_TEST
+
 START_TEST(and_chain)
 {
 	query("COMMIT AND CHAIN");
@@ -266,6 +310,10 @@ START_TEST(what_would_end_the_scope)
 					    "COMMIT PREPARED 'x'",
 					    "ROLLBACK PREPARED 'x'",
 					    "LISTEN x",
+					    "SAVEPOINT pgwith_unit_1",
+					    "release \"pgwith_unit_1\"",
+					    "ROLLBACK TO PGWITH_UNIT_1",
+					    "SAVEPOINT U&\"\\0070gwith_unit_1\"",
 					    "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
 					    "/* */ prepare/**/transaction 'x'"};
 
@@ -535,11 +583,65 @@ START_TEST(a_set_local_ends_with_the_unit)
 	ck_assert_ptr_nonnull(strstr(to_server(), "set_config( E'work_mem', pg_catalog.substr("));
 	ready("T");
 	ck_assert_uint_eq(u.locals.list.count, 0);
+	/* A name is only a name. */
+	to_member();
+	begin_block();
+	query("SELECT set_config('a.b;SELECT x', '1', true)");
+	ck_assert_ptr_nonnull(strstr(to_server(), "current_setting( E'a.b;SELECT x', true), '')"));
+	ready("T");
+	to_server();
+	ready("T");
+	query("ROLLBACK");
+	to_server();
+	ready("T");
+	to_member();
 	/* A plain SET has nothing to be restored. */
 	query("SET work_mem = '1MB'");
 	ck_assert_str_eq(to_server(), OPEN);
 	ready("T");
 	ck_assert_str_eq(to_server(), "QSET work_mem = '1MB'");
+}
+END_TEST
+
+START_TEST(too_many_local_ones)
+{
+	struct buf sql;
+
+	begin_block();
+	buf_init(&sql, 1024 * 1024);
+	buf_add_fmt(&sql, "SELECT 1");
+	for (int i = 0; i < 400; i++)
+		buf_add_fmt(&sql, ", set_config('a.b%d', '1', true)", i);
+	buf_add_u8(&sql, 0);
+	query((const char *)buf_data(&sql));
+	ck_assert_str_eq(to_server(), "PROLLBACK TO SAVEPOINT u_none; S");
+	error("3B001");
+	ready("E");
+	ck_assert_str_eq(to_member(), "E54000; ZE");
+	query("ROLLBACK");
+	to_server();
+	ready("T");
+	to_member();
+	/* One by one. */
+	begin_block();
+	for (int i = 0; i <= 500; i++) {
+		buf_reset(&sql);
+		buf_add_fmt(&sql, "SET LOCAL a.b%d = 1", i);
+		buf_add_u8(&sql, 0);
+		query((const char *)buf_data(&sql));
+		if (i == 500)
+			break;
+		buf_reset(&u.out);
+		ready("T");
+		buf_reset(&u.out);
+		ready("T");
+		to_member();
+	}
+	ck_assert_str_eq(to_server(), "PROLLBACK TO SAVEPOINT u_none; S");
+	error("3B001");
+	ready("E");
+	ck_assert_str_eq(to_member(), "E54000; ZE");
+	buf_clear(&sql);
 }
 END_TEST
 
@@ -892,6 +994,9 @@ main(void)
 	tcase_add_test(t, discard_all);
 	tcase_add_test(t, a_copy_in_an_exchange);
 	tcase_add_test(t, a_copy_in_an_exchange_is_left);
+	tcase_add_test(t, too_many_local_ones);
+	tcase_add_test(t, a_long_refusal);
+	tcase_add_test(t, temporary_tables_that_stay);
 	tcase_add_test(t, a_text_of_many_commits);
 	tcase_add_test(t, a_parse_that_is_skipped);
 	tcase_add_test(t, what_is_not_prepared);
