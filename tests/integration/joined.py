@@ -3,6 +3,7 @@ pgbench, and message by message."""
 
 import importlib.util
 import os
+import select
 import subprocess
 import threading
 
@@ -483,6 +484,14 @@ def copy_by_params(m, data):
         found.append(status_of(r))
 
 
+def drop_second(m):
+    """A COPY has failed ahead of its data. libpq has sent two Syncs, and PostgreSQL answers both of them, unless it has
+    read one of them in the COPY. libpq would take the second answer for that of the next query."""
+    if select.select([m.pgconn.socket], [], [], 0.3)[0]:
+        m.pgconn.consume_input()
+        m.pgconn.is_busy()
+
+
 @test
 def copies(t):
     """COPY FROM STDIN by psycopg and by PQexecParams: good ones, ones that fail, one whose member is killed"""
@@ -501,15 +510,13 @@ def copies(t):
     for _ in range(3):
         m.execute("SET a.b = 1")
         equal(copy_by_params(m, [b"1002\n"] * 1000), ["FATAL_ERROR"], "one that fails ahead of its data")
-        # libpq has sent two Syncs, and PostgreSQL answers both of them, which libpq takes for the answer of what comes
-        # next. Or it has read one of them in the COPY.
-        m.pgconn.exec_(b"")
+        drop_second(m)
         equal(m.execute("SELECT count(*) FROM t").fetchone()[0], 1002, "rows")
         m.execute("RESET a.b")
         m.execute("BEGIN")
         m.execute("SET a.b = 1")
         equal(copy_by_params(m, [b"1002\n"]), ["FATAL_ERROR"], "one that fails in a BEGIN")
-        m.pgconn.exec_(b"")
+        drop_second(m)
         refused(m, "SELECT 1", "25P02", "aborted")
         m.execute("ROLLBACK")
     k = member(t, d, token)
