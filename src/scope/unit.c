@@ -21,6 +21,7 @@
 #define ERROR_MAX  (64u * 1024) /* bytes of an error of the server that is kept */
 #define REPLY_MAX  (4 * ERROR_MAX)
 #define REPLY_MARK (2 * ERROR_MAX) /* beyond it, a text of many parts ends by an error */
+#define BLANKS_MAX 16384u          /* ahead of a part of a text */
 #define OUT_MAX    (2 * UNIT_TEXT_MAX + 65536) /* a text, and as many blanks ahead of it */
 
 const char *
@@ -412,17 +413,20 @@ begin_capture(struct unit *u)
 }
 
 /* Sends the ordinary statements from text_at up to `end` of the text, with blanks in place of what
- * is before them, so that positions in errors are those of the member's text. */
+ * is before them, so that positions in errors are those of the member's text. Far behind, they are
+ * corrected instead: a text of many parts would be sent many times over. */
 static void
 send_part(struct unit *u, size_t end)
 {
 	size_t at = msg_begin(&u->out, 'Q');
-	uint8_t *room = u->text_chars ? buf_room(&u->out, u->text_chars) : NULL;
+	size_t blanks = u->text_chars < BLANKS_MAX ? u->text_chars : BLANKS_MAX;
+	uint8_t *room = blanks ? buf_room(&u->out, blanks) : NULL;
 
 	if (room) {
-		memset(room, ' ', u->text_chars);
-		buf_grew(&u->out, u->text_chars);
+		memset(room, ' ', blanks);
+		buf_grew(&u->out, blanks);
 	}
+	u->text_moves = u->text_chars - blanks;
 	buf_add(&u->out, u->text + u->text_at, end - u->text_at);
 	buf_add_u8(&u->out, 0);
 	msg_end(&u->out, at);
@@ -1040,6 +1044,27 @@ parameter_moves(struct unit *u, const uint8_t *body, size_t bytes)
 		u->text_moved = true;
 }
 
+/* Tells an error of a part of a text with the position that it has in all of it. */
+static enum unit_verdict
+tell_moved(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	const char *position = msg_report_field(body, bytes, 'P');
+	const char *at = (const char *)body;
+	size_t begun;
+
+	if (u->text == NULL || u->text_moves == 0 || position == NULL || bytes > ERROR_MAX ||
+	    body[bytes - 1] != 0)
+		return UNIT_PASS;
+	begun = msg_begin(&u->reply, 'E');
+	buf_add(&u->reply, at, (size_t)(position - at));
+	buf_add_fmt(&u->reply, "%llu",
+		    strtoull(position, NULL, 10) + (unsigned long long)u->text_moves);
+	position += strlen(position);
+	buf_add(&u->reply, position, (size_t)(at + bytes - position));
+	msg_end(&u->reply, begun);
+	return UNIT_DROP;
+}
+
 enum unit_verdict
 unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
@@ -1067,7 +1092,7 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			u->failed = true;
 			u->copying = false;
 			unitname_clear(&u->sent);
-			return UNIT_PASS;
+			return tell_moved(u, body, bytes);
 		}
 		if (!u->error_of) {
 			u->error_of = true;
@@ -1117,6 +1142,7 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->text_at);
 	PACK(p, u->text_chars);
 	PACK(p, u->text_single);
+	PACK(p, u->text_moves);
 	PACK(p, u->text_moved);
 	unitname_pack(p, &u->names);
 	unitname_pack(p, &u->sent);

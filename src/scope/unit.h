@@ -94,6 +94,7 @@ struct unit {
 	char *text;
 	size_t text_bytes, text_at;
 	size_t text_chars; /* characters before text_at */
+	size_t text_moves; /* what positions in the part that is under way lack */
 	bool text_single;  /* it is one statement */
 	bool text_moved;   /* the server would lex or decode the rest in another way than before */
 	bool text_turns;   /* next_part() is under way */

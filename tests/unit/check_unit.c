@@ -927,6 +927,38 @@ START_TEST(a_text_of_many_commits)
 }
 END_TEST
 
+/* Far behind, positions are corrected, and fewer blanks are sent. */
+START_TEST(a_long_text_of_parts)
+{
+	size_t before = 20000;
+	char *text = mem_calloc(1, before + 100);
+	const char *at;
+	struct buf b;
+
+	begin_block();
+	memset(text, ' ', before);
+	memcpy(text, "SAVEPOINT a;", 12);
+	strcpy(text + before, "SAVEPOINT b; SAVEPOINT c; SELECT nosuch");
+	query(text);
+	buf_reset(&u.out);
+	ready("T");
+	buf_reset(&u.out);
+	ready("T");
+	ck_assert_uint_lt(u.out.len, 17000);
+	buf_init(&b, 1024);
+	msg_begin(&b, 'E');
+	buf_add(&b, "SERROR\0C42703\0P16401\0R\0", 24);
+	buf_reset(&u.reply);
+	ck_assert_int_eq(server('E', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER), UNIT_DROP);
+	at = msg_report_field(buf_data(&u.reply) + FRAME_HEADER, u.reply.len - FRAME_HEADER, 'P');
+	ck_assert_ptr_nonnull(at);
+	ck_assert_uint_eq(strtoul(at, NULL, 10), 16401 + u.text_moves);
+	ck_assert_uint_gt(u.text_moves, 0);
+	buf_clear(&b);
+	free(text);
+}
+END_TEST
+
 START_TEST(it_is_handed_over)
 {
 	struct unit next;
@@ -997,6 +1029,7 @@ main(void)
 	tcase_add_test(t, too_many_local_ones);
 	tcase_add_test(t, a_long_refusal);
 	tcase_add_test(t, temporary_tables_that_stay);
+	tcase_add_test(t, a_long_text_of_parts);
 	tcase_add_test(t, a_text_of_many_commits);
 	tcase_add_test(t, a_parse_that_is_skipped);
 	tcase_add_test(t, what_is_not_prepared);
