@@ -18,8 +18,11 @@
  * can hit many */
 #define TRIES_MAX 20
 
-#define ERROR_MAX (64u * 1024)                /* bytes of an error of the server that is kept */
-#define OUT_MAX   (2 * UNIT_TEXT_MAX + 65536) /* a text, and as many blanks ahead of it */
+#define ERROR_MAX  (64u * 1024) /* bytes of an error of the server that is kept */
+#define REPLY_MAX  (4 * ERROR_MAX)
+#define REPLY_MARK (2 * ERROR_MAX) /* beyond it, a text of many parts ends by an error */
+#define BLANKS_MAX 16384u          /* ahead of a part of a text */
+#define OUT_MAX    (2 * UNIT_TEXT_MAX + 65536) /* a text, and as many blanks ahead of it */
 
 const char *
 unit_state_name(enum unit_state s)
@@ -38,10 +41,11 @@ unit_init(struct unit *u, uint64_t random)
 	*u = (struct unit){.status = 'T'};
 	snprintf(u->name, sizeof u->name, "pgwith_unit_%016llx", (unsigned long long)random);
 	list_init(&u->names);
+	list_init(&u->sent);
 	buf_init(&u->error, ERROR_MAX);
 	unitlocal_init(&u->locals, u->name);
 	buf_init(&u->out, OUT_MAX);
-	buf_init(&u->reply, 4 * ERROR_MAX);
+	buf_init(&u->reply, REPLY_MAX);
 }
 
 static void
@@ -55,6 +59,7 @@ void
 unit_clear(struct unit *u)
 {
 	unitname_clear(&u->names);
+	unitname_clear(&u->sent);
 	end_text(u);
 	unitlocal_clear(&u->locals);
 	grammar_free(u->control);
@@ -76,7 +81,7 @@ begin_own(struct unit *u, enum unit_own what)
 	u->tries++;
 	u->own = what;
 	u->state = UNIT_OWN;
-	u->drained = false;
+	u->drained = u->answered = false;
 	unitown_add(&u->out, what, u->name, u->modes, u->flags, &u->locals);
 	u->error_of = false;
 }
@@ -114,6 +119,7 @@ unit_abandon(struct unit *u)
 	u->control = NULL;
 	u->setting = u->discarding = u->ready = u->captured = u->refused = false;
 	unitname_clear(&u->names);
+	unitname_clear(&u->sent);
 	u->abandoned = true;
 	if (u->copying)
 		msg_copy_fail(&u->out, "the member is gone");
@@ -158,6 +164,11 @@ end_request(struct unit *u)
 		return;
 	}
 	if (u->block || !u->open) {
+		if (u->unsure) {
+			u->ready = true;
+			begin_own(u, UNIT_OWN_PROBE);
+			return;
+		}
 		u->state = UNIT_REST;
 		tell_ready(u);
 		return;
@@ -387,18 +398,35 @@ captures(struct unit *u, const struct sqltext_stmt *stmt)
 	return u->status != 'E' && unitlocal_capture(&u->locals, stmt, u->flags);
 }
 
+/* Does what captures() has found. Returns false if it is too much, as the member was told. */
+static bool
+begin_capture(struct unit *u)
+{
+	if (!u->locals.capture.failed) {
+		begin_own(u, UNIT_OWN_CAPTURE);
+		return true;
+	}
+	tell_error(u, "54000", "too many parameters are set for one transaction in a joined scope",
+		   NULL);
+	statement_refused(u);
+	return false;
+}
+
 /* Sends the ordinary statements from text_at up to `end` of the text, with blanks in place of what
- * is before them, so that positions in errors are those of the member's text. */
+ * is before them, so that positions in errors are those of the member's text. Far behind, they are
+ * corrected instead: a text of many parts would be sent many times over. */
 static void
 send_part(struct unit *u, size_t end)
 {
 	size_t at = msg_begin(&u->out, 'Q');
-	uint8_t *room = u->text_chars ? buf_room(&u->out, u->text_chars) : NULL;
+	size_t blanks = u->text_chars < BLANKS_MAX ? u->text_chars : BLANKS_MAX;
+	uint8_t *room = blanks ? buf_room(&u->out, blanks) : NULL;
 
 	if (room) {
-		memset(room, ' ', u->text_chars);
-		buf_grew(&u->out, u->text_chars);
+		memset(room, ' ', blanks);
+		buf_grew(&u->out, blanks);
 	}
+	u->text_moves = u->text_chars - blanks;
 	buf_add(&u->out, u->text + u->text_at, end - u->text_at);
 	buf_add_u8(&u->out, 0);
 	msg_end(&u->out, at);
@@ -429,9 +457,9 @@ warn_of_local(struct unit *u, const struct sqltext_stmt *stmt, bool alone)
 		warn(u, "25P01", "SET LOCAL can only be used in transaction blocks");
 }
 
-/* A text of several parts: does the next one. The server is at rest. */
+/* A text of several parts: does one. The server is at rest. */
 static void
-next_part(struct unit *u)
+do_part(struct unit *u)
 {
 	struct sqltext at, before;
 	struct sqltext_stmt stmt;
@@ -446,6 +474,22 @@ next_part(struct unit *u)
 	sqltext_init(&at, u->text + u->text_at, u->text_bytes - u->text_at, u->flags);
 	if (!sqltext_next(&at, &stmt)) {
 		end_request(u);
+		return;
+	}
+	if (u->text_moved) {
+		/* Sent alone, the rest would be lexed by the new value, which PostgreSQL does only
+		 * with the next Query. */
+		tell_error(u, "0A000",
+			   "standard_conforming_strings or client_encoding cannot be changed in a "
+			   "text with other statements in a joined scope",
+			   "send the statements one by one");
+		statement_refused(u);
+		return;
+	}
+	if (u->reply.len > REPLY_MARK) {
+		tell_error(u, "54000",
+			   "too many statements that begin or end transactions in one text", NULL);
+		statement_refused(u);
 		return;
 	}
 	kind = kind_of(u, &stmt, u->text_single);
@@ -463,7 +507,7 @@ next_part(struct unit *u)
 		return;
 	}
 	if (kind == UNITKIND_SETS && !u->captured && captures(u, &stmt)) {
-		begin_own(u, UNIT_OWN_CAPTURE);
+		begin_capture(u);
 		return;
 	}
 	u->captured = false;
@@ -475,6 +519,22 @@ next_part(struct unit *u)
 	end = (size_t)(before.at - u->text);
 	send_part(u, end);
 	part_taken(u, end);
+}
+
+/* Goes on with the text, at rest. What the server is not needed for comes back here at once: a
+ * text of a million COMMIT must not become a million calls in each other. */
+static void
+next_part(struct unit *u)
+{
+	u->text_again = true;
+	if (u->text_turns)
+		return;
+	u->text_turns = true;
+	while (u->text_again) {
+		u->text_again = false;
+		do_part(u);
+	}
+	u->text_turns = false;
 }
 
 /* The kind of the statement that an Execute executes, and its text. */
@@ -489,7 +549,7 @@ kind_of_execute(const struct unit *u, const uint8_t *body, size_t bytes, struct 
 
 	reader_init(&r, body, bytes);
 	name = reader_str(&r);
-	x = r.failed ? NULL : unitname_find(&u->names, 'P', name);
+	x = r.failed ? NULL : unitname_coming(&u->names, &u->sent, 'P', name);
 	if (x == NULL)
 		return UNITKIND_ORDINARY;
 	*portal = x;
@@ -527,6 +587,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		u->text = mem_strndup((const char *)body, bytes - 1);
 		u->text_bytes = bytes - 1;
 		u->text_at = u->text_chars = 0;
+		u->text_moved = false;
 		u->text_single = unitkind_is_single(u->text, u->text_bytes, u->flags);
 		u->failed = u->captured = false;
 		/* A simple Query ends the unnamed statement and portal. The server may get none of
@@ -571,6 +632,44 @@ execute_special(struct unit *u, enum unitkind kind, struct unit_name *portal)
 	free(text);
 }
 
+/* A Parse of what the server must never execute: something harmless stands for it. In a transaction
+ * that has failed, PostgreSQL takes the Parse and Bind of what ends it, and of nothing else. */
+static bool
+replace_parse(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	const char *name, *text, *instead = "";
+	struct reader r;
+	size_t at;
+
+	reader_init(&r, body, bytes);
+	name = reader_str(&r);
+	text = reader_str(&r);
+	if (r.failed || !unitkind_is_ours(text, strlen(text), u->flags))
+		return false;
+	if (!unitkind_is_single(text, strlen(text), u->flags)) {
+		instead = "SELECT 1; SELECT 1"; /* is refused as the text would be */
+	} else {
+		switch (sqltext_first(text, strlen(text))) {
+		case SQLWORD_COMMIT:
+		case SQLWORD_END:
+		case SQLWORD_ROLLBACK:
+		case SQLWORD_ABORT:
+		case SQLWORD_PREPARE:
+			instead = "ROLLBACK TO SAVEPOINT pgwith_unit_none";
+			break;
+		default:
+			break;
+		}
+	}
+	at = msg_begin(&u->out, 'P');
+	buf_add(&u->out, name, strlen(name) + 1);
+	buf_add(&u->out, instead, strlen(instead) + 1);
+	text += strlen(text) + 1;
+	buf_add(&u->out, text, (size_t)(body + bytes - (const uint8_t *)text));
+	msg_end(&u->out, at);
+	return true;
+}
+
 static enum unit_verdict
 member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
@@ -596,10 +695,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		}
 		if (kind == UNITKIND_SETS && u->open) {
 			warn_of_local(u, &stmt, true);
-			if (captures(u, &stmt)) {
-				begin_own(u, UNIT_OWN_CAPTURE);
-				return UNIT_HOLD;
-			}
+			if (captures(u, &stmt))
+				return begin_capture(u) ? UNIT_HOLD : UNIT_DROP;
 			portal->done = true;
 		} else if (kind != UNITKIND_SETS) {
 			execute_special(u, kind, portal);
@@ -615,8 +712,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	u->exchange = true;
 	u->drained = false;
 	u->state = UNIT_EXCHANGE;
-	unitname_message(&u->names, type, body, bytes, u->flags);
-	return UNIT_PASS;
+	unitname_send(&u->names, &u->sent, type, body, bytes, u->flags);
+	return type == 'P' && replace_parse(u, body, bytes) ? UNIT_DROP : UNIT_PASS;
 }
 
 enum unit_verdict
@@ -666,7 +763,7 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 bool
 unit_reads_body(char type)
 {
-	return type == 'E' || type == 'Z';
+	return type == 'E' || type == 'Z' || type == 'S';
 }
 
 static bool
@@ -676,6 +773,33 @@ was_cancelled(const struct unit *u)
 	    u->error_of ? msg_report_field(buf_data(&u->error), u->error.len, 'C') : NULL;
 
 	return sqlstate && strcmp(sqlstate, "57014") == 0;
+}
+
+/* Keeps what fits of an error's body: maybe only its message, or the beginning of that. */
+static void
+keep_error(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	static const char fields[] = "SVCM";
+
+	buf_reset(&u->error);
+	if (bytes <= ERROR_MAX) {
+		buf_add(&u->error, body, bytes);
+		return;
+	}
+	for (const char *f = fields; *f; f++) {
+		const char *value = msg_report_field(body, bytes, *f);
+		size_t length = value ? strlen(value) : 0;
+
+		if (value == NULL)
+			continue;
+		if (length > ERROR_MAX / 8)
+			for (length = ERROR_MAX / 8; length && (value[length] & 0xc0) == 0x80;)
+				length--;
+		buf_add_u8(&u->error, (uint8_t)*f);
+		buf_add(&u->error, value, length);
+		buf_add_u8(&u->error, 0);
+	}
+	buf_add_u8(&u->error, 0);
 }
 
 /* The commit of a unit was refused: keeps the error for the member. */
@@ -802,6 +926,7 @@ own_ended(struct unit *u)
 		break;
 	case UNIT_OWN_FAIL:
 	case UNIT_OWN_FORGET:
+	case UNIT_OWN_PROBE:
 	case UNIT_OWN_NONE:
 		break;
 	}
@@ -819,9 +944,47 @@ own_ended(struct unit *u)
 	go_on(u);
 }
 
+/* A ReadyForQuery has come for an exchange. Is it in doubt whether another one comes? If the COPY
+ * failed before the server has read the Sync that was sent ahead of its data, that one is answered,
+ * and so is the one behind the data. What we send next tells: all of it begins with a Close, which
+ * is answered first. */
+static void
+look_at_early(struct unit *u)
+{
+	u->unsure |= u->early && u->failed;
+	u->early = u->copying = false;
+	unitname_clear(&u->sent);
+}
+
+/* A COPY FROM STDIN has begun. Syncs that were sent ahead of it are swallowed. */
+static void
+copy_opened(struct unit *u)
+{
+	if (u->state == UNIT_OWN)
+		return;
+	u->copying = true;
+	if (u->state == UNIT_SYNCING || u->state == UNIT_DRAINING) {
+		u->early = true;
+		if (u->state == UNIT_DRAINING || u->abandoned) {
+			/* What the member has sent behind it would make it fail. */
+			msg_copy_fail(&u->out, u->abandoned ? "the member is gone"
+							    : "unexpected message type during COPY "
+							      "from stdin");
+			msg_sync(&u->out);
+		} else {
+			u->state = UNIT_EXCHANGE;
+		}
+	} else if (u->abandoned) {
+		msg_copy_fail(&u->out, "the member is gone");
+	}
+}
+
 static enum unit_verdict
 server_ready(struct unit *u, char status)
 {
+	if (u->state == UNIT_OWN && u->unsure && !u->answered)
+		return UNIT_DROP;
+	u->unsure = u->unsure && u->state != UNIT_OWN;
 	u->status = status;
 	if (status == 'I') {
 		u->broken = "its transaction has ended";
@@ -832,12 +995,24 @@ server_ready(struct unit *u, char status)
 		own_ended(u);
 		return UNIT_DROP;
 	case UNIT_DRAINING:
+		look_at_early(u);
 		u->state = UNIT_EXCHANGE;
 		u->drained = true;
 		if (u->abandoned)
 			abandon_next(u);
+		else if (u->unsure)
+			begin_own(u, UNIT_OWN_PROBE);
+		return UNIT_DROP;
+	case UNIT_EXCHANGE:
+		/* Of the Sync that was sent ahead of a COPY which has failed before. No other one
+		 * has been sent. */
+		if (!u->early)
+			return UNIT_DROP;
+		u->early = u->copying = u->exchange = u->drained = false;
+		end_request(u);
 		return UNIT_DROP;
 	case UNIT_SYNCING:
+		look_at_early(u);
 		u->exchange = u->drained = false;
 		end_request(u);
 		return UNIT_DROP;
@@ -853,14 +1028,60 @@ server_ready(struct unit *u, char status)
 	}
 }
 
+/* A ParameterStatus: PostgreSQL sends it when the value has changed. */
+static void
+parameter_moves(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	const char *name;
+	struct reader r;
+
+	reader_init(&r, body, bytes);
+	name = reader_str(&r);
+	if (r.failed)
+		return;
+	if (strcmp(name, "standard_conforming_strings") == 0 ||
+	    strcmp(name, "client_encoding") == 0)
+		u->text_moved = true;
+}
+
+/* Tells an error of a part of a text with the position that it has in all of it. */
+static enum unit_verdict
+tell_moved(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	const char *position = msg_report_field(body, bytes, 'P');
+	const char *at = (const char *)body;
+	size_t begun;
+
+	if (u->text == NULL || u->text_moves == 0 || position == NULL || bytes > ERROR_MAX ||
+	    body[bytes - 1] != 0)
+		return UNIT_PASS;
+	begun = msg_begin(&u->reply, 'E');
+	buf_add(&u->reply, at, (size_t)(position - at));
+	buf_add_fmt(&u->reply, "%llu",
+		    strtoull(position, NULL, 10) + (unsigned long long)u->text_moves);
+	position += strlen(position);
+	buf_add(&u->reply, position, (size_t)(at + bytes - position));
+	msg_end(&u->reply, begun);
+	return UNIT_DROP;
+}
+
 enum unit_verdict
 unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
+	u->answered |= type != 'N' && type != 'A' && type != 'S' && type != 'Z';
 	switch (type) {
 	case 'Z':
 		return server_ready(u, bytes > 0 ? (char)body[0] : 'I');
 	case 'S':
+		if (u->text)
+			parameter_moves(u, body, bytes);
 		return UNIT_PASS;
+	case '1':
+	case '2':
+	case '3':
+		if (u->state != UNIT_OWN)
+			unitname_take(&u->names, &u->sent);
+		break;
 	case 'N':
 		/* Triggers of deferred constraints may have something to say. */
 		return u->state != UNIT_OWN || u->own == UNIT_OWN_COMMIT ? UNIT_PASS : UNIT_DROP;
@@ -870,20 +1091,21 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		if (u->state != UNIT_OWN) {
 			u->failed = true;
 			u->copying = false;
-			return UNIT_PASS;
+			unitname_clear(&u->sent);
+			return tell_moved(u, body, bytes);
 		}
 		if (!u->error_of) {
 			u->error_of = true;
-			buf_reset(&u->error);
-			buf_add(&u->error, body, bytes);
+			keep_error(u, body, bytes);
 		}
 		return UNIT_DROP;
 	case 'G':
-		u->copying = u->state != UNIT_OWN;
-		if (u->abandoned)
-			msg_copy_fail(&u->out, "the member is gone");
+		copy_opened(u);
 		break;
 	case 'C':
+		/* The end of the COPY: it has read what was sent ahead of its data. */
+		if (u->copying)
+			u->early = false;
 		u->copying = false;
 		break;
 	default:
@@ -911,6 +1133,7 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->exchange);
 	PACK(p, u->drained);
 	PACK(p, u->copying);
+	PACK(p, u->early);
 	PACK(p, u->status);
 	PACK(p, u->name);
 	PACK(p, u->flags);
@@ -919,7 +1142,10 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->text_at);
 	PACK(p, u->text_chars);
 	PACK(p, u->text_single);
+	PACK(p, u->text_moves);
+	PACK(p, u->text_moved);
 	unitname_pack(p, &u->names);
+	unitname_pack(p, &u->sent);
 	unitlocal_pack(p, &u->locals);
 	if (!pack_reading(p))
 		return;

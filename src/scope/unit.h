@@ -15,8 +15,9 @@
  *	ROLLBACK                ROLLBACK TO u, RELEASE u
  *
  * Before a RELEASE, deferred constraints are checked (and are still deferred afterwards), and the
- * unit's cursors are closed. The savepoint's name has a random number in it, so that no member can
- * name it. A member's own savepoints nest inside of it, and PostgreSQL keeps these in order.
+ * unit's cursors are closed. The savepoint's name has a random number in it, and members cannot use
+ * names like it, as it can be seen in pg_stat_activity. A member's own savepoints nest inside of
+ *it, and PostgreSQL keeps these in order.
  *
  *	rest -> own -> rest            a sequence of our own statements is under way
  *	rest -> query -> rest          a Query or FunctionCall of the member
@@ -67,6 +68,9 @@ struct unit {
 	bool exchange;  /* messages of an exchange have come, and its Sync has not */
 	bool drained;   /* in an exchange: all of it so far has been answered */
 	bool copying;   /* a COPY IN is open */
+	bool early;     /* a Sync was sent ahead of the data of a COPY IN, which swallows it */
+	bool unsure;    /* that COPY has failed, maybe ahead of it: two ReadyForQuery, or one */
+	bool answered;  /* the server has said something in the sequence of our own */
 	char status;    /* of the server's last ReadyForQuery */
 	unsigned tries; /* of the sequence: a late cancel may hit it */
 	char name[40];  /* of the savepoint */
@@ -90,12 +94,17 @@ struct unit {
 	char *text;
 	size_t text_bytes, text_at;
 	size_t text_chars; /* characters before text_at */
+	size_t text_moves; /* what positions in the part that is under way lack */
 	bool text_single;  /* it is one statement */
+	bool text_moved;   /* the server would lex or decode the rest in another way than before */
+	bool text_turns;   /* next_part() is under way */
+	bool text_again;   /* in it: there is more to do now */
 
 	struct unit_locals locals;
 	bool captured; /* what comes ahead of a SET LOCAL has been done, and it comes next */
 
 	struct list names;  /* unitname.h */
+	struct list sent;   /* of it: what the server has not answered */
 	struct buf out;     /* messages for the server, to be sent before what is passed */
 	struct buf reply;   /* messages for the member, likewise */
 	const char *broken; /* static: the scope cannot go on; NULL: it can */

@@ -24,6 +24,15 @@ is_holdable(const struct sqltext_stmt *s, unsigned flags)
 	return false;
 }
 
+/* Has it a name in it that could be that of a savepoint of ours? Only what is about savepoints is
+ * looked at. */
+static bool
+names_ours(const struct sqltext_stmt *s)
+{
+	return sqltext_mentions(s->start, s->length, "pgwith_unit_") ||
+	       sqltext_mentions(s->start, s->length, "u&\"");
+}
+
 /* Is its first word LOCK, which SQLWORD_... lacks? */
 static bool
 is_lock(const struct sqltext_stmt *s)
@@ -51,6 +60,8 @@ unitkind_of(const struct sqltext_stmt *s, const struct unitkind_place *at)
 	switch (w[0]) {
 	case SQLWORD_SAVEPOINT:
 	case SQLWORD_RELEASE:
+		if (names_ours(s))
+			return UNITKIND_REFUSED;
 		return at->block ? UNITKIND_ORDINARY : UNITKIND_OUTSIDE;
 	case SQLWORD_PREPARE:
 		return w[1] == SQLWORD_TRANSACTION ? UNITKIND_REFUSED : UNITKIND_ORDINARY;
@@ -68,7 +79,7 @@ unitkind_of(const struct sqltext_stmt *s, const struct unitkind_place *at)
 	case SQLWORD_ROLLBACK:
 		if (transaction_is(s))
 			return UNITKIND_CONTROL;
-		if (w[1] == SQLWORD_PREPARED)
+		if (w[1] == SQLWORD_PREPARED || names_ours(s))
 			return UNITKIND_REFUSED;
 		return at->block ? UNITKIND_ORDINARY : UNITKIND_OUTSIDE;
 	case SQLWORD_SET:
@@ -118,6 +129,23 @@ unitkind_any(const char *text, size_t bytes, unsigned flags)
 	while (sqltext_next(&at, &stmt))
 		if (unitkind_may_differ(&stmt, flags))
 			return true;
+	return false;
+}
+
+bool
+unitkind_is_ours(const char *text, size_t bytes, unsigned flags)
+{
+	const struct unitkind_place at = {flags, true, false, true};
+	struct sqltext text_at;
+	struct sqltext_stmt stmt;
+
+	sqltext_init(&text_at, text, bytes, flags);
+	while (sqltext_next(&text_at, &stmt)) {
+		enum unitkind kind = unitkind_of(&stmt, &at);
+
+		if (kind == UNITKIND_CONTROL || kind == UNITKIND_REFUSED)
+			return true;
+	}
 	return false;
 }
 

@@ -8,6 +8,7 @@
 #include "scope/unitset.h"
 
 #define CAPTURE_MAX (64u * 1024) /* bytes of the statements ahead of one */
+#define LOCALS_MAX  500          /* parameters of a unit */
 
 /* A parameter that the unit has set for its transaction. What it was before is kept on the server,
  * in a parameter of ours, so that a ROLLBACK TO of the member rolls that back, too. */
@@ -89,7 +90,8 @@ add_local(struct unit_locals *u, const char *name)
 static void
 add_forget(const struct unit_locals *u, const struct unit_local *l, struct buf *sql)
 {
-	buf_add_fmt(sql, "SELECT pg_catalog.set_config('%s.v%u', '', true);", u->prefix, l->number);
+	buf_add_fmt(sql, "SELECT pg_catalog.set_config('%s.v%u', '', true)", u->prefix, l->number);
+	buf_add_u8(sql, 0);
 }
 
 /* Keeps the value that the parameter has now, unless that was set for the transaction, too. */
@@ -102,8 +104,9 @@ add_keep(const struct unit_locals *u, const struct unit_local *l, struct buf *sq
 		    "'v' || coalesce(pg_catalog.current_setting(",
 		    u->prefix, l->number, u->prefix, l->number);
 	add_literal(sql, l->name);
-	buf_add_fmt(sql, ", true), '') ELSE pg_catalog.current_setting('%s.v%u', true) END, true);",
+	buf_add_fmt(sql, ", true), '') ELSE pg_catalog.current_setting('%s.v%u', true) END, true)",
 		    u->prefix, l->number);
+	buf_add_u8(sql, 0);
 }
 
 /* Gives the parameter its value from before. */
@@ -115,9 +118,10 @@ add_restore(const struct unit_locals *u, const struct unit_local *l, struct buf 
 		    "<> '' THEN pg_catalog.set_config(",
 		    u->prefix, l->number);
 	add_literal(sql, l->name);
-	buf_add_fmt(
-	    sql, ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), true) END;",
-	    u->prefix, l->number);
+	buf_add_fmt(sql,
+		    ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), true) END",
+		    u->prefix, l->number);
+	buf_add_u8(sql, 0);
 }
 
 static void
@@ -136,7 +140,10 @@ capture_one(void *arg, const char *name, bool local)
 			return;
 		if (strcasecmp(name, "session_authorization") == 0)
 			capture_one(u, "role", true);
-		add_keep(u, l ? l : add_local(u, name), &u->capture);
+		if (l == NULL && u->list.count >= LOCALS_MAX)
+			u->capture.failed = true;
+		else
+			add_keep(u, l ? l : add_local(u, name), &u->capture);
 	} else if (l) {
 		add_forget(u, l, &u->capture);
 	}
@@ -147,10 +154,7 @@ unitlocal_capture(struct unit_locals *u, const struct sqltext_stmt *stmt, unsign
 {
 	buf_reset(&u->capture);
 	unitset_each(stmt, flags, capture_one, u);
-	if (u->capture.len == 0)
-		return false;
-	buf_add_u8(&u->capture, 0);
-	return true;
+	return u->capture.len > 0 || u->capture.failed;
 }
 
 void

@@ -14,14 +14,15 @@
 struct unit_locals {
 	struct list list;
 	const char *prefix; /* of parameters of ours on the server, in which values are kept */
-	struct buf capture; /* the statements of unitlocal_capture(), with a NUL behind them */
+	struct buf capture; /* the statements of unitlocal_capture(), with a NUL behind each */
 };
 
 void unitlocal_init(struct unit_locals *, const char *prefix);
 void unitlocal_clear(struct unit_locals *);
 
 /* The statement is about to be executed: what has to be done ahead of it goes to `capture`, as
- * statements with a semicolon behind each. Returns true if there is anything. */
+ * statements with a NUL behind each. Returns true if there is anything. It may be too much:
+ * capture.failed. */
 bool unitlocal_capture(struct unit_locals *, const struct sqltext_stmt *, unsigned flags);
 
 /* Adds, in the same way, what gives all of them their values from before. */

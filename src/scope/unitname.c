@@ -39,6 +39,17 @@ unitname_find(const struct list *names, char type, const char *name)
 	return NULL;
 }
 
+static void
+add_name(struct list *names, char type, const char *name, const char *text)
+{
+	struct unit_name *x = mem_calloc(1, sizeof *x);
+
+	x->type = type;
+	x->name = mem_strdup(name);
+	x->text = text ? mem_strdup(text) : NULL;
+	list_append(names, &x->node);
+}
+
 void
 unitname_note(struct list *names, char type, const char *name, const char *text)
 {
@@ -48,11 +59,7 @@ unitname_note(struct list *names, char type, const char *name, const char *text)
 		free_name(names, x);
 	if (text == NULL)
 		return;
-	x = mem_calloc(1, sizeof *x);
-	x->type = type;
-	x->name = mem_strdup(name);
-	x->text = mem_strdup(text);
-	list_append(names, &x->node);
+	add_name(names, type, name, text);
 }
 
 void
@@ -65,40 +72,71 @@ unitname_forget_portals(struct list *names)
 			free_name(names, LIST_OBJ(n, struct unit_name, node));
 }
 
-void
-unitname_message(struct list *names, char type, const uint8_t *body, size_t bytes, unsigned flags)
+struct unit_name *
+unitname_coming(const struct list *names, const struct list *sent, char type, const char *name)
 {
-	struct unit_name *x;
-	const char *name, *text;
-	struct reader r;
-	char what;
+	struct unit_name *last = NULL;
+	struct list_node *n;
 
+	LIST_EACH (n, sent) {
+		struct unit_name *x = LIST_OBJ(n, struct unit_name, node);
+
+		if (x->type == type && strcmp(x->name, name) == 0)
+			last = x;
+	}
+	if (last)
+		return last->text ? last : NULL;
+	return unitname_find(names, type, name);
+}
+
+void
+unitname_send(const struct list *names, struct list *sent, char type, const uint8_t *body,
+	      size_t bytes, unsigned flags)
+{
+	const struct unit_name *x;
+	const char *name, *text = NULL;
+	struct reader r;
+	char what = type == 'P' ? 'S' : 'P';
+
+	if (type != 'P' && type != 'B' && type != 'C')
+		return;
 	reader_init(&r, body, bytes);
-	switch (type) {
-	case 'P':
-		name = reader_str(&r);
-		text = reader_str(&r);
-		if (!r.failed)
-			unitname_note(names, 'S', name,
-				      unitkind_any(text, strlen(text), flags) ? text : NULL);
-		return;
-	case 'B':
-		name = reader_str(&r);
-		text = reader_str(&r);
-		if (r.failed)
-			return;
-		x = unitname_find(names, 'S', text);
-		unitname_note(names, 'P', name, x ? x->text : NULL);
-		return;
-	case 'C':
+	if (type == 'C')
 		what = (char)reader_u8(&r);
-		name = reader_str(&r);
-		if (!r.failed)
-			unitname_note(names, what, name, NULL);
-		return;
-	default:
+	name = reader_str(&r);
+	if (type != 'C')
+		text = reader_str(&r);
+	if (r.failed) {
+		add_name(sent, 0, "", NULL); /* PostgreSQL refuses it */
 		return;
 	}
+	if (type == 'P' && !unitkind_any(text, strlen(text), flags))
+		text = NULL;
+	if (type == 'B') {
+		x = unitname_coming(names, sent, 'S', text);
+		text = x ? x->text : NULL;
+	}
+	add_name(sent, what, name, text);
+}
+
+void
+unitname_take(struct list *names, struct list *sent)
+{
+	struct list_node *n = list_first(sent);
+	struct unit_name *x, *old;
+
+	if (n == NULL)
+		return;
+	x = LIST_OBJ(n, struct unit_name, node);
+	old = unitname_find(names, x->type, x->name);
+	if (old)
+		free_name(names, old);
+	if (x->text == NULL) {
+		free_name(sent, x);
+		return;
+	}
+	list_remove(sent, n);
+	list_append(names, n);
 }
 
 void
@@ -121,7 +159,7 @@ unitname_pack(struct pack *p, struct list *names)
 		pack_str(p, &x->text);
 		if (!pack_reading(p))
 			continue;
-		if (x->name && x->text && !p->failed) {
+		if (x->name && !p->failed) {
 			struct unit_name *copy = mem_calloc(1, sizeof *copy);
 
 			*copy = none;

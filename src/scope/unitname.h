@@ -15,8 +15,8 @@ struct unit_name {
 	struct list_node node;
 	char type; /* 'S' or 'P' */
 	char *name;
-	char *text;
-	bool done; /* of a portal: it has been executed */
+	char *text; /* NULL, in what was sent only: an ordinary one */
+	bool done;  /* of a portal: it has been executed */
 };
 
 /* The list begins empty. Frees all of it. */
@@ -24,11 +24,19 @@ void unitname_clear(struct list *);
 
 struct unit_name *unitname_find(const struct list *, char type, const char *name);
 
+/* What the server will know by the name when it has taken what was sent. NULL: an ordinary one. */
+struct unit_name *unitname_coming(const struct list *names, const struct list *sent, char type,
+				  const char *name);
+
 /* A name is given anew. `text` is NULL: to an ordinary statement. */
 void unitname_note(struct list *, char type, const char *name, const char *text);
 
-/* Notes what a Parse, Bind or Close does. `flags` of sqltext_init(). */
-void unitname_message(struct list *, char type, const uint8_t *body, size_t bytes, unsigned flags);
+/* Notes in `sent` what a Parse, Bind or Close is about to do; other messages do nothing. `flags` of
+ * sqltext_init(). The server skips them behind an error, so they count when it has answered: then
+ * the first one sent is taken. */
+void unitname_send(const struct list *names, struct list *sent, char type, const uint8_t *body,
+		   size_t bytes, unsigned flags);
+void unitname_take(struct list *names, struct list *sent);
 
 /* The unit has ended, and its portals with it. */
 void unitname_forget_portals(struct list *);

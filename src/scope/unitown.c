@@ -41,19 +41,14 @@ add_own_with(const struct own *o, const char *before, const char *behind)
 	add_own(o, sql);
 }
 
-/* Sends statements of ours, each with a semicolon behind it. */
+/* Adds statements of ours, each with a NUL behind it. */
 static void
-add_each(const struct own *o, const char *sql)
+add_each(const struct own *o, const struct buf *sql)
 {
-	while (*sql) {
-		const char *end = strstr(sql, ";SELECT ");
-		size_t bytes = end ? (size_t)(end - sql) : strlen(sql) - 1;
-		char *one = mem_strndup(sql, bytes);
+	const char *at = (const char *)buf_data(sql), *end = at + sql->len;
 
-		add_own(o, one);
-		free(one);
-		sql += bytes + 1;
-	}
+	for (; at < end; at += strlen(at) + 1)
+		add_own(o, at);
 }
 
 static void
@@ -65,8 +60,11 @@ add_restores(const struct own *o)
 		return;
 	buf_init(&sql, RESTORES_MAX);
 	unitlocal_restore(o->locals, &sql);
-	buf_add_u8(&sql, 0);
-	add_each(o, (const char *)buf_data(&sql));
+	/* More than there is room for is taken by no unitlocal_capture(). */
+	if (sql.failed)
+		o->out->failed = true;
+	else
+		add_each(o, &sql);
 	buf_clear(&sql);
 }
 
@@ -148,11 +146,14 @@ unitown_add(struct buf *out, enum unit_own what, const char *name, const char *m
 		add_own_with(&o, "RELEASE SAVEPOINT ", "");
 		break;
 	case UNIT_OWN_CAPTURE:
-		add_each(&o, (const char *)buf_data(&locals->capture));
+		add_each(&o, &locals->capture);
 		break;
 	case UNIT_OWN_FORGET:
 		msg_close(out, 'P', "");
 		msg_close(out, 'S', "");
+		break;
+	case UNIT_OWN_PROBE:
+		msg_close(out, 'S', name);
 		break;
 	case UNIT_OWN_FAIL:
 		add_own_with(&o, "ROLLBACK TO SAVEPOINT ", "_none");

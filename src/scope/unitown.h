@@ -21,6 +21,7 @@ enum unit_own {
 	UNIT_OWN_CAPTURE, /* keeps values of parameters ahead of a SET LOCAL */
 	UNIT_OWN_TIDY,    /* drops what members have left that are gone */
 	UNIT_OWN_FORGET,  /* closes the unnamed statement and portal */
+	UNIT_OWN_PROBE,   /* does nothing, but the server answers it */
 	UNIT_OWN_FAIL,    /* makes the member's transaction fail */
 };
 

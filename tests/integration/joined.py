@@ -3,6 +3,7 @@ pgbench, and message by message."""
 
 import importlib.util
 import os
+import select
 import subprocess
 import threading
 
@@ -459,6 +460,106 @@ def temporary(t):
         m.close()
     c.execute("EXIT")
     equal(t.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), "0", "advisory locks")
+
+
+def status_of(result):
+    from psycopg.pq import ExecStatus
+    return ExecStatus(result.status).name
+
+
+def copy_by_params(m, data):
+    """COPY by PQexecParams, which sends its Sync ahead of the data. Returns the statuses of what it ends by."""
+    c = m.pgconn
+    r = c.exec_params(b"COPY t FROM STDIN", None)
+    if status_of(r) != "COPY_IN":
+        return [status_of(r)]
+    for line in data:
+        c.put_copy_data(line)
+    c.put_copy_end()
+    found = []
+    while True:
+        r = c.get_result()
+        if r is None:
+            return found
+        found.append(status_of(r))
+
+
+def drop_second(m):
+    """A COPY has failed ahead of its data. libpq has sent two Syncs, and PostgreSQL answers both of them, unless it has
+    read one of them in the COPY. libpq would take the second answer for that of the next query."""
+    if select.select([m.pgconn.socket], [], [], 0.3)[0]:
+        m.pgconn.consume_input()
+        m.pgconn.is_busy()
+
+
+@test
+def copies(t):
+    """COPY FROM STDIN by psycopg and by PQexecParams: good ones, ones that fail, one whose member is killed"""
+    t.sql("CREATE TABLE t (n int UNIQUE); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS "
+          "'BEGIN IF current_setting($$a.b$$, true) = $$1$$ THEN RAISE $$no$$; END IF; RETURN NULL; END'; "
+          "CREATE TRIGGER f BEFORE INSERT ON t EXECUTE FUNCTION f()")
+    d = t.daemon()
+    c, token = owner_of(t, d)
+    m = member(t, d, token)
+    with m.cursor().copy("COPY t FROM STDIN") as copy:
+        for i in range(1000):
+            copy.write_row((i,))
+    equal(copy_by_params(m, [b"1000\n", b"1001\n"]), ["COMMAND_OK"], "COPY by PQexecParams")
+    equal(copy_by_params(m, [b"1002\n", b"1002\n"]), ["FATAL_ERROR"], "one that fails")
+    equal(m.execute("SELECT count(*) FROM t").fetchone()[0], 1002, "rows")
+    for _ in range(3):
+        m.execute("SET a.b = 1")
+        equal(copy_by_params(m, [b"1002\n"] * 1000), ["FATAL_ERROR"], "one that fails ahead of its data")
+        drop_second(m)
+        equal(m.execute("SELECT count(*) FROM t").fetchone()[0], 1002, "rows")
+        m.execute("RESET a.b")
+        m.execute("BEGIN")
+        m.execute("SET a.b = 1")
+        equal(copy_by_params(m, [b"1002\n"]), ["FATAL_ERROR"], "one that fails in a BEGIN")
+        drop_second(m)
+        refused(m, "SELECT 1", "25P02", "aborted")
+        m.execute("ROLLBACK")
+    k = member(t, d, token)
+    k.pgconn.exec_params(b"COPY t FROM STDIN", None)
+    k.pgconn.put_copy_data(b"2000\n")
+    k.pgconn.flush()
+    k.close()
+    m2 = member(t, d, token)
+    equal(copy_by_params(m2, [b"1002\n"]), ["COMMAND_OK"], "COPY of another one")
+    c.execute("EXIT")
+    equal(t.value("SELECT count(*) FROM t"), "1003", "rows")
+
+
+@test
+def never_ended(t):
+    """what is prepared as COMMIT ends no scope: not by EXECUTE, not behind a Parse that was skipped"""
+    t.sql("CREATE TABLE t (n int UNIQUE)")
+    d = t.daemon()
+    c, token = owner_of(t, d)
+    m = member(t, d, token)
+    m.execute("INSERT INTO t VALUES (1)")
+    m.pgconn.prepare(b"x", b"COMMIT")
+    for row in m.execute("SELECT name, statement FROM pg_prepared_statements").fetchall():
+        check("COMMIT" not in row[1].upper(), "the server knows %r" % (row,))
+        try:
+            m.execute('EXECUTE "%s"' % row[0])
+        except Exception as e:  # pylint: disable=broad-except
+            note("EXECUTE of %s: %s" % (row, e))
+    equal(status_of(m.pgconn.exec_prepared(b"x", None)), "COMMAND_OK", "COMMIT outside of a BEGIN")
+    # What ends a transaction that has failed.
+    m.execute("BEGIN")
+    m.execute("INSERT INTO t VALUES (2)")
+    refused(m, "SELECT 1/0", "22012")
+    r = m.pgconn.exec_prepared(b"x", None)
+    equal((status_of(r), r.command_status), ("COMMAND_OK", b"ROLLBACK"), "COMMIT of a failed one")
+    m.execute("BEGIN")
+    refused(m, "SELECT 1/0", "22012")
+    r = m.pgconn.exec_params(b"ROLLBACK", None)
+    equal((status_of(r), r.command_status), ("COMMAND_OK", b"ROLLBACK"), "ROLLBACK of a failed one")
+    equal(status_of(m.pgconn.exec_(b"COMMIT;" * 100000)), "FATAL_ERROR", "very many COMMIT")
+    equal(m.execute("SELECT count(*) FROM t").fetchone()[0], 1, "rows")
+    c.execute("EXIT ROLLBACK")
+    equal(rows(t), None, "rows")
 
 
 @test

@@ -229,6 +229,50 @@ START_TEST(a_commit_that_is_refused)
 }
 END_TEST
 
+/* Of an error that is too long, its code and the beginning of its message are told. */
+START_TEST(a_long_refusal)
+{
+	size_t bytes = 300000;
+	char *message = mem_calloc(1, bytes + 1);
+	struct buf b;
+	struct frame f;
+
+	begin_block();
+	query("COMMIT");
+	to_server();
+	buf_init(&b, 1024 * 1024);
+	memset(message, 'x', bytes);
+	msg_report(&b, 'E', "ERROR", "23503", message, message, NULL);
+	server('E', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER);
+	ready("E");
+	ready("T");
+	ck_assert(!u.reply.failed);
+	ck_assert_int_eq(frame_read(buf_data(&u.reply), u.reply.len, &f), 0);
+	ck_assert_uint_eq(*(buf_data(&u.reply) + FRAME_HEADER + f.body - 1), 0);
+	ck_assert_uint_eq(*(buf_data(&u.reply) + FRAME_HEADER + f.body - 2), 0);
+	ck_assert_str_eq(to_member(), "E23503; ZI");
+	buf_clear(&b);
+	free(message);
+}
+END_TEST
+
+START_TEST(temporary_tables_that_stay)
+{
+	unit_tidy(&u);
+	ck_assert_str_eq(
+	    to_server(),
+	    "PSAVEPOINT u; PDISCARD TEMP; PSELECT pg_catalog.pg_advisory_unlock_all(); "
+	    "PRELEASE SAVEPOINT u; S");
+	error("55006");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert_ptr_null(u.broken);
+	ck_assert(unit_is_idle(&u));
+	ck_assert_str_eq(to_member(), "");
+}
+END_TEST
+
 START_TEST(and_chain)
 {
 	query("COMMIT AND CHAIN");
@@ -266,6 +310,10 @@ START_TEST(what_would_end_the_scope)
 					    "COMMIT PREPARED 'x'",
 					    "ROLLBACK PREPARED 'x'",
 					    "LISTEN x",
+					    "SAVEPOINT pgwith_unit_1",
+					    "release \"pgwith_unit_1\"",
+					    "ROLLBACK TO PGWITH_UNIT_1",
+					    "SAVEPOINT U&\"\\0070gwith_unit_1\"",
 					    "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
 					    "/* */ prepare/**/transaction 'x'"};
 
@@ -309,18 +357,53 @@ START_TEST(a_text_of_parts)
 }
 END_TEST
 
-static void
-parse(const char *name, const char *sql)
+static enum unit_verdict
+prepare(const char *name, const char *sql)
 {
+	enum unit_verdict v;
 	struct buf b;
 
 	buf_init(&b, 1024);
 	msg_parse(&b, name, sql, NULL, 0);
-	ck_assert_int_eq(member('P', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER), UNIT_PASS);
-	buf_reset(&b);
+	v = member('P', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER);
+	buf_clear(&b);
+	return v;
+}
+
+static void
+bind(const char *name)
+{
+	struct buf b;
+
+	buf_init(&b, 1024);
 	msg_bind(&b, "", name, NULL, 0);
 	ck_assert_int_eq(member('B', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER), UNIT_PASS);
 	buf_clear(&b);
+}
+
+static void
+parse(const char *name, const char *sql)
+{
+	ck_assert_int_eq(prepare(name, sql), UNIT_PASS);
+	bind(name);
+}
+
+#define NEVER "PROLLBACK TO SAVEPOINT pgwith_unit_none"
+
+/* What the server must not execute does not reach it. */
+static void
+parse_commit(const char *name)
+{
+	ck_assert_int_eq(prepare(name, "COMMIT"), UNIT_DROP);
+	ck_assert_str_eq(to_server(), NEVER);
+	bind(name);
+}
+
+static void
+parsed(void)
+{
+	ck_assert_int_eq(server('1', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(server('2', NULL, 0), UNIT_PASS);
 }
 
 static enum unit_verdict
@@ -353,11 +436,11 @@ END_TEST
 START_TEST(control_in_an_exchange)
 {
 	begin_block();
-	parse("", "COMMIT");
+	parse_commit("");
 	/* What is before it has to be answered first. */
 	ck_assert_int_eq(execute(), UNIT_HOLD);
 	ck_assert_str_eq(to_server(), "S");
-	ck_assert_int_eq(server('1', NULL, 0), UNIT_PASS);
+	parsed();
 	ck_assert_int_eq(server('Z', "T", 1), UNIT_DROP);
 	ck_assert_str_eq(to_member(), "");
 	ck_assert_int_eq(execute(), UNIT_DROP);
@@ -375,8 +458,9 @@ END_TEST
 START_TEST(a_query_ends_what_is_unnamed)
 {
 	begin_block();
-	parse("", "COMMIT");
+	parse_commit("");
 	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	parsed();
 	ready("T");
 	to_member();
 	ck_assert_int_eq(query("BEGIN READ ONLY"), UNIT_DROP);
@@ -388,6 +472,89 @@ START_TEST(a_query_ends_what_is_unnamed)
 	ck_assert_ptr_nonnull(strstr(to_server(), "SET TRANSACTION READ ONLY"));
 	ready("T");
 	ck_assert_str_eq(to_member(), "N25001; CBEGIN; ZT");
+}
+END_TEST
+
+/* A Parse that the server skips changes nothing, and what it knows of a COMMIT is no COMMIT. */
+START_TEST(a_parse_that_is_skipped)
+{
+	begin_block();
+	parse_commit("");
+	parsed();
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	ready("T");
+	to_member();
+	ck_assert_int_eq(member('E', "nosuch\0\0\0\0", 11), UNIT_PASS);
+	ck_assert_int_eq(prepare("", "SELECT 1"), UNIT_PASS);
+	bind("");
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	error("34000");
+	ready("E");
+	to_member();
+	bind("");
+	ck_assert_int_eq(execute(), UNIT_HOLD);
+	ck_assert_str_eq(to_server(), "S");
+	ck_assert_int_eq(server('2', NULL, 0), UNIT_PASS);
+	ready("E");
+	ck_assert_int_eq(execute(), UNIT_DROP);
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert_str_eq(to_member(), "CROLLBACK");
+}
+END_TEST
+
+START_TEST(what_is_not_prepared)
+{
+	static const struct {
+		const char *text, *sent;
+	} cases[] = {
+	    {"END WORK", NEVER},
+	    {" /* */ rollback", NEVER},
+	    {"ABORT;", NEVER},
+	    {"BEGIN", "P"},
+	    {"PREPARE TRANSACTION 'x'", NEVER},
+	    {"LISTEN x", "P"},
+	    {"SELECT 2; COMMIT", "PSELECT 1; SELECT 1"},
+	    {"ROLLBACK TO a", ""},
+	    {"SAVEPOINT a", ""},
+	    {"SELECT 'COMMIT'", ""},
+	};
+
+	begin_block();
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		ck_assert_int_eq(prepare("a", cases[i].text),
+				 *cases[i].sent ? UNIT_DROP : UNIT_PASS);
+		ck_assert_str_eq(to_server(), cases[i].sent);
+	}
+}
+END_TEST
+
+/* PostgreSQL lexes and decodes a Query once. */
+START_TEST(a_text_that_changes_how_it_is_read)
+{
+	begin_block();
+	query("SET standard_conforming_strings = on; SET a.b = 1; SELECT '\\'; COMMIT; --'");
+	ck_assert_str_eq(to_server(), "QSET standard_conforming_strings = on;");
+	server('S', "standard_conforming_strings\0on", 31);
+	ready("T");
+	ck_assert_str_eq(to_server(), "PROLLBACK TO SAVEPOINT u_none; S");
+	error("3B001");
+	ready("E");
+	ck_assert_str_eq(to_member(), "E0A000; ZE");
+	query("ROLLBACK");
+	to_server();
+	ready("T");
+	to_member();
+	/* Alone, or with what does not change, it may. */
+	query("SET client_encoding = 'LATIN1'");
+	to_server();
+	ready("T");
+	to_server();
+	server('S', "client_encoding\0LATIN1", 23);
+	ready("T");
+	ck_assert_str_eq(to_server(), COMMIT);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZI");
 }
 END_TEST
 
@@ -416,11 +583,65 @@ START_TEST(a_set_local_ends_with_the_unit)
 	ck_assert_ptr_nonnull(strstr(to_server(), "set_config( E'work_mem', pg_catalog.substr("));
 	ready("T");
 	ck_assert_uint_eq(u.locals.list.count, 0);
+	/* A name is only a name. */
+	to_member();
+	begin_block();
+	query("SELECT set_config('a.b;SELECT x', '1', true)");
+	ck_assert_ptr_nonnull(strstr(to_server(), "current_setting( E'a.b;SELECT x', true), '')"));
+	ready("T");
+	to_server();
+	ready("T");
+	query("ROLLBACK");
+	to_server();
+	ready("T");
+	to_member();
 	/* A plain SET has nothing to be restored. */
 	query("SET work_mem = '1MB'");
 	ck_assert_str_eq(to_server(), OPEN);
 	ready("T");
 	ck_assert_str_eq(to_server(), "QSET work_mem = '1MB'");
+}
+END_TEST
+
+START_TEST(too_many_local_ones)
+{
+	struct buf sql;
+
+	begin_block();
+	buf_init(&sql, 1024 * 1024);
+	buf_add_fmt(&sql, "SELECT 1");
+	for (int i = 0; i < 400; i++)
+		buf_add_fmt(&sql, ", set_config('a.b%d', '1', true)", i);
+	buf_add_u8(&sql, 0);
+	query((const char *)buf_data(&sql));
+	ck_assert_str_eq(to_server(), "PROLLBACK TO SAVEPOINT u_none; S");
+	error("3B001");
+	ready("E");
+	ck_assert_str_eq(to_member(), "E54000; ZE");
+	query("ROLLBACK");
+	to_server();
+	ready("T");
+	to_member();
+	/* One by one. */
+	begin_block();
+	for (int i = 0; i <= 500; i++) {
+		buf_reset(&sql);
+		buf_add_fmt(&sql, "SET LOCAL a.b%d = 1", i);
+		buf_add_u8(&sql, 0);
+		query((const char *)buf_data(&sql));
+		if (i == 500)
+			break;
+		buf_reset(&u.out);
+		ready("T");
+		buf_reset(&u.out);
+		ready("T");
+		to_member();
+	}
+	ck_assert_str_eq(to_server(), "PROLLBACK TO SAVEPOINT u_none; S");
+	error("3B001");
+	ready("E");
+	ck_assert_str_eq(to_member(), "E54000; ZE");
+	buf_clear(&sql);
 }
 END_TEST
 
@@ -505,6 +726,96 @@ START_TEST(a_copy_in)
 }
 END_TEST
 
+/* libpq's PQexecParams() sends the Sync ahead of the data. */
+static void
+begin_copy_exchange(void)
+{
+	parse("", "COPY t FROM STDIN");
+	ck_assert_int_eq(execute(), UNIT_PASS);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('d', NULL, 0), UNIT_HOLD);
+	parsed();
+	ck_assert_int_eq(server('G', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('d', NULL, 0), UNIT_PASS);
+}
+
+START_TEST(a_copy_in_an_exchange)
+{
+	begin_block();
+	begin_copy_exchange();
+	ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(server('C', NULL, 0), UNIT_PASS);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZT");
+	ck_assert_str_eq(to_server(), "");
+	/* It fails, and has read the Sync, or has not. Which of them is told by what we send. */
+	for (int i = 0; i < 2; i++) {
+		begin_copy_exchange();
+		ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+		ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+		error("22P02");
+		ready("E");
+		ck_assert_str_eq(to_server(), "S");
+		if (i)
+			ready("E");
+		ck_assert_str_eq(to_member(), "");
+		ck_assert_int_eq(query("SELECT 1"), UNIT_HOLD);
+		server('3', NULL, 0);
+		ready("E");
+		ck_assert_str_eq(to_member(), "ZE");
+		query("ROLLBACK");
+		ck_assert_str_eq(to_server(), UNDO);
+		ready("T");
+		to_member();
+		begin_block();
+	}
+	/* It fails before the member has sent the data, and the Sync behind them. */
+	begin_copy_exchange();
+	error("P0001");
+	ready("E");
+	ck_assert_str_eq(to_member(), "ZE");
+	ck_assert_int_eq(member('c', NULL, 0), UNIT_DROP);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_DROP);
+	ck_assert_str_eq(to_member(), "ZE");
+	ck_assert_str_eq(to_server(), "");
+}
+END_TEST
+
+START_TEST(a_copy_in_an_exchange_is_left)
+{
+	begin_block();
+	begin_copy_exchange();
+	unit_abandon(&u);
+	ck_assert_str_eq(to_server(), "f; S");
+	error("57014");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("E");
+	server('3', NULL, 0);
+	ready("T");
+	ck_assert(unit_is_idle(&u));
+	/* Before it has begun. */
+	begin_block();
+	parse("", "COPY t FROM STDIN");
+	execute();
+	member('S', NULL, 0);
+	unit_abandon(&u);
+	ck_assert_str_eq(to_server(), "");
+	parsed();
+	server('G', NULL, 0);
+	ck_assert_str_eq(to_server(), "f; S");
+	error("57014");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	server('3', NULL, 0);
+	ready("T");
+	ck_assert(unit_is_idle(&u));
+	ck_assert_ptr_null(u.broken);
+	to_member();
+}
+END_TEST
+
 START_TEST(the_member_is_gone)
 {
 	begin_block();
@@ -584,6 +895,70 @@ START_TEST(discard_all)
 }
 END_TEST
 
+/* Statements that the server is not needed for are no calls in each other, and what they tell the
+ * member ends the text before the buffer is full. */
+START_TEST(a_text_of_many_commits)
+{
+	size_t count = 1000 * 1000;
+	char *text = mem_calloc(count + 1, 7);
+
+	for (size_t i = 0; i < count; i++)
+		memcpy(text + 7 * i, "COMMIT;", 7);
+	ck_assert_int_eq(query(text), UNIT_DROP);
+	ck_assert(!u.reply.failed && !u.out.failed);
+	ck_assert_ptr_null(u.broken);
+	ck_assert(unit_is_idle(&u));
+	ck_assert_ptr_nonnull(memmem(buf_data(&u.reply), u.reply.len, "C54000", 7));
+	ck_assert_uint_eq(u.reply.len > 6 ? *(buf_data(&u.reply) + u.reply.len - 1) : 0, 'I');
+	buf_reset(&u.reply);
+	/* In a block, that fails. */
+	text[5 * 7] = 0;
+	begin_block();
+	for (size_t i = 0; i < count; i++)
+		memcpy(text + 7 * i, "BEGIN; ", 7);
+	query(text);
+	ck_assert_str_eq(to_server(), "PROLLBACK TO SAVEPOINT u_none; S");
+	error("3B001");
+	ready("E");
+	ck_assert(!u.reply.failed);
+	ck_assert_uint_eq(*(buf_data(&u.reply) + u.reply.len - 1), 'E');
+	buf_reset(&u.reply);
+	free(text);
+}
+END_TEST
+
+/* Far behind, positions are corrected, and fewer blanks are sent. */
+START_TEST(a_long_text_of_parts)
+{
+	size_t before = 20000;
+	char *text = mem_calloc(1, before + 100);
+	const char *at;
+	struct buf b;
+
+	begin_block();
+	memset(text, ' ', before);
+	memcpy(text, "SAVEPOINT a;", 12);
+	strcpy(text + before, "SAVEPOINT b; SAVEPOINT c; SELECT nosuch");
+	query(text);
+	buf_reset(&u.out);
+	ready("T");
+	buf_reset(&u.out);
+	ready("T");
+	ck_assert_uint_lt(u.out.len, 17000);
+	buf_init(&b, 1024);
+	msg_begin(&b, 'E');
+	buf_add(&b, "SERROR\0C42703\0P16401\0R\0", 24);
+	buf_reset(&u.reply);
+	ck_assert_int_eq(server('E', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER), UNIT_DROP);
+	at = msg_report_field(buf_data(&u.reply) + FRAME_HEADER, u.reply.len - FRAME_HEADER, 'P');
+	ck_assert_ptr_nonnull(at);
+	ck_assert_uint_eq(strtoul(at, NULL, 10), 16401 + u.text_moves);
+	ck_assert_uint_gt(u.text_moves, 0);
+	buf_clear(&b);
+	free(text);
+}
+END_TEST
+
 START_TEST(it_is_handed_over)
 {
 	struct unit next;
@@ -598,7 +973,9 @@ START_TEST(it_is_handed_over)
 	to_server();
 	ready("T");
 	to_member();
-	parse("", "COMMIT");
+	parse_commit("");
+	parsed();
+	parse_commit("x");
 	ck_assert(unit_can_move(&u));
 	buf_init(&b, 65536);
 	pack_writer(&p, &b);
@@ -611,6 +988,7 @@ START_TEST(it_is_handed_over)
 	ck_assert(next.block && next.open && next.exchange);
 	ck_assert_str_eq(next.name, u.name);
 	ck_assert_uint_eq(next.names.count, 2);
+	ck_assert_uint_eq(next.sent.count, 2);
 	ck_assert_uint_eq(next.locals.list.count, 1);
 	unit_clear(&next);
 }
@@ -646,6 +1024,16 @@ main(void)
 	tcase_add_test(t, a_late_cancel_of_the_undoing);
 	tcase_add_test(t, the_transaction_is_gone);
 	tcase_add_test(t, discard_all);
+	tcase_add_test(t, a_copy_in_an_exchange);
+	tcase_add_test(t, a_copy_in_an_exchange_is_left);
+	tcase_add_test(t, too_many_local_ones);
+	tcase_add_test(t, a_long_refusal);
+	tcase_add_test(t, temporary_tables_that_stay);
+	tcase_add_test(t, a_long_text_of_parts);
+	tcase_add_test(t, a_text_of_many_commits);
+	tcase_add_test(t, a_parse_that_is_skipped);
+	tcase_add_test(t, what_is_not_prepared);
+	tcase_add_test(t, a_text_that_changes_how_it_is_read);
 	tcase_add_test(t, it_is_handed_over);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
