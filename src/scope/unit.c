@@ -82,7 +82,7 @@ begin_own(struct unit *u, enum unit_own what)
 	u->own = what;
 	u->state = UNIT_OWN;
 	u->drained = u->answered = false;
-	unitown_add(&u->out, what, u->name, u->modes, u->flags, &u->locals);
+	unitown_add(&u->out, what, u->name, u->modes, u->flags, &u->locals, u->timed);
 	u->error_of = false;
 }
 
@@ -719,6 +719,9 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 enum unit_verdict
 unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
+	/* In a text, or as a value of set_config(). */
+	if (!u->timed && (type == 'Q' || type == 'P' || type == 'B'))
+		u->timed = sqltext_mentions((const char *)body, bytes, "timeout");
 	/* The data of a COPY. Behind a COPY that has failed, PostgreSQL ignores them, too. */
 	if (type == 'd' || type == 'c' || type == 'f')
 		return u->state == UNIT_QUERY || u->state == UNIT_EXCHANGE ? UNIT_PASS
@@ -1133,6 +1136,7 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->exchange);
 	PACK(p, u->drained);
 	PACK(p, u->copying);
+	PACK(p, u->timed);
 	PACK(p, u->early);
 	PACK(p, u->status);
 	PACK(p, u->name);

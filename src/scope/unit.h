@@ -71,6 +71,7 @@ struct unit {
 	bool early;     /* a Sync was sent ahead of the data of a COPY IN, which swallows it */
 	bool unsure;    /* that COPY has failed, maybe ahead of it: two ReadyForQuery, or one */
 	bool answered;  /* the server has said something in the sequence of our own */
+	bool timed;     /* members may have set timeouts */
 	char status;    /* of the server's last ReadyForQuery */
 	unsigned tries; /* of the sequence: a late cancel may hit it */
 	char name[40];  /* of the savepoint */

@@ -959,6 +959,28 @@ START_TEST(a_long_text_of_parts)
 }
 END_TEST
 
+/* Once a member may have set timeouts, they are set in units only. */
+START_TEST(timeouts_between_units)
+{
+	const char *sent;
+
+	query("SET Statement_Timeout = 1");
+	to_server();
+	ready("T");
+	to_server();
+	ready("T");
+	sent = to_server();
+	ck_assert_ptr_nonnull(strstr(sent, "set_config('statement_timeout', '0', false)"));
+	ck_assert_ptr_nonnull(strstr(sent, "END; PRELEASE SAVEPOINT u; S"));
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZI");
+	ck_assert_int_eq(query("SELECT 1"), UNIT_HOLD);
+	sent = to_server();
+	ck_assert_ptr_nonnull(strstr(sent, "PSAVEPOINT u; PSELECT CASE"));
+	ck_assert_ptr_nonnull(strstr(sent, "current_setting('u.statement_timeout'), false)"));
+}
+END_TEST
+
 START_TEST(it_is_handed_over)
 {
 	struct unit next;
@@ -1030,6 +1052,7 @@ main(void)
 	tcase_add_test(t, a_long_refusal);
 	tcase_add_test(t, temporary_tables_that_stay);
 	tcase_add_test(t, a_long_text_of_parts);
+	tcase_add_test(t, timeouts_between_units);
 	tcase_add_test(t, a_text_of_many_commits);
 	tcase_add_test(t, a_parse_that_is_skipped);
 	tcase_add_test(t, what_is_not_prepared);
