@@ -707,8 +707,12 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		begin_own(u, UNIT_OWN_OPEN);
 		return UNIT_HOLD;
 	}
-	if (!u->exchange)
+	if (!u->exchange) {
 		u->failed = false;
+		u->executes = 0;
+	}
+	u->last = type;
+	u->executes += type == 'E';
 	u->exchange = true;
 	u->drained = false;
 	u->state = UNIT_EXCHANGE;
@@ -723,6 +727,8 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	if (!u->timed && (type == 'Q' || type == 'P' || type == 'B'))
 		u->timed = sqltext_mentions((const char *)body, bytes, "timeout");
 	/* The data of a COPY. Behind a COPY that has failed, PostgreSQL ignores them, too. */
+	if (u->state == UNIT_EXCHANGE && (type == 'c' || type == 'f'))
+		u->last = type;
 	if (type == 'd' || type == 'c' || type == 'f')
 		return u->state == UNIT_QUERY || u->state == UNIT_EXCHANGE ? UNIT_PASS
 		       : u->state == UNIT_REST                             ? UNIT_DROP
@@ -956,6 +962,7 @@ look_at_early(struct unit *u)
 {
 	u->unsure |= u->early && u->failed;
 	u->early = u->copying = false;
+	u->executes = 0;
 	unitname_clear(&u->sent);
 }
 
@@ -966,7 +973,10 @@ copy_opened(struct unit *u)
 	if (u->state == UNIT_OWN)
 		return;
 	u->copying = true;
-	if (u->state == UNIT_SYNCING || u->state == UNIT_DRAINING) {
+	/* If anything but data stands between its Execute and the Sync, it ends or fails by that.
+	 */
+	if ((u->state == UNIT_SYNCING || u->state == UNIT_DRAINING) && u->last == 'E' &&
+	    u->executes == 1) {
 		u->early = true;
 		if (u->state == UNIT_DRAINING || u->abandoned) {
 			/* What the member has sent behind it would make it fail. */
@@ -977,7 +987,7 @@ copy_opened(struct unit *u)
 		} else {
 			u->state = UNIT_EXCHANGE;
 		}
-	} else if (u->abandoned) {
+	} else if (u->abandoned && u->state == UNIT_QUERY) {
 		msg_copy_fail(&u->out, "the member is gone");
 	}
 }
@@ -1105,7 +1115,14 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 'G':
 		copy_opened(u);
 		break;
+	case 'I':
+	case 's':
+		if (u->state != UNIT_OWN && u->executes > 0)
+			u->executes--;
+		break;
 	case 'C':
+		if (u->state != UNIT_OWN && u->executes > 0)
+			u->executes--;
 		/* The end of the COPY: it has read what was sent ahead of its data. */
 		if (u->copying)
 			u->early = false;
@@ -1138,6 +1155,8 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->copying);
 	PACK(p, u->timed);
 	PACK(p, u->early);
+	PACK(p, u->last);
+	PACK(p, u->executes);
 	PACK(p, u->status);
 	PACK(p, u->name);
 	PACK(p, u->flags);

@@ -782,6 +782,33 @@ START_TEST(a_copy_in_an_exchange)
 }
 END_TEST
 
+/* All of it is sent at once: then the Sync stands behind the data, and is not swallowed. */
+START_TEST(a_copy_in_an_exchange_at_once)
+{
+	begin_block();
+	for (int i = 0; i < 2; i++) {
+		parse("", "COPY t FROM STDIN");
+		ck_assert_int_eq(execute(), UNIT_PASS);
+		ck_assert_int_eq(member('d', NULL, 0), UNIT_PASS);
+		if (i)
+			bind("");
+		else
+			ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+		ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+		parsed();
+		ck_assert_int_eq(server('G', NULL, 0), UNIT_PASS);
+		ck_assert_int_eq(member('d', NULL, 0), UNIT_HOLD);
+		if (i)
+			error("22P02");
+		else
+			server('C', NULL, 0);
+		ready(i ? "E" : "T");
+		ck_assert_str_eq(to_member(), i ? "ZE" : "ZT");
+		ck_assert_str_eq(to_server(), "");
+	}
+}
+END_TEST
+
 START_TEST(a_copy_in_an_exchange_is_left)
 {
 	begin_block();
@@ -1047,6 +1074,7 @@ main(void)
 	tcase_add_test(t, the_transaction_is_gone);
 	tcase_add_test(t, discard_all);
 	tcase_add_test(t, a_copy_in_an_exchange);
+	tcase_add_test(t, a_copy_in_an_exchange_at_once);
 	tcase_add_test(t, a_copy_in_an_exchange_is_left);
 	tcase_add_test(t, too_many_local_ones);
 	tcase_add_test(t, a_long_refusal);
