@@ -386,7 +386,7 @@ do_special(struct unit *u, enum unitkind kind, const char *text, size_t bytes)
 static enum unitkind
 kind_of(const struct unit *u, const struct sqltext_stmt *stmt, bool alone)
 {
-	const struct unitkind_place at = {u->flags, u->block, u->status != 'T', alone};
+	const struct unitkind_place at = {u->flags, u->block, u->status != 'T', alone, u->name};
 
 	return unitkind_of(stmt, &at);
 }
@@ -644,7 +644,7 @@ replace_parse(struct unit *u, const uint8_t *body, size_t bytes)
 	reader_init(&r, body, bytes);
 	name = reader_str(&r);
 	text = reader_str(&r);
-	if (r.failed || !unitkind_is_ours(text, strlen(text), u->flags))
+	if (r.failed || !unitkind_is_ours(text, strlen(text), u->flags, u->name))
 		return false;
 	if (!unitkind_is_single(text, strlen(text), u->flags)) {
 		instead = "SELECT 1; SELECT 1"; /* is refused as the text would be */

@@ -310,9 +310,9 @@ START_TEST(what_would_end_the_scope)
 					    "COMMIT PREPARED 'x'",
 					    "ROLLBACK PREPARED 'x'",
 					    "LISTEN x",
-					    "SAVEPOINT pgwith_unit_1",
-					    "release \"pgwith_unit_1\"",
-					    "ROLLBACK TO PGWITH_UNIT_1",
+					    "SAVEPOINT pgwith_unit_000000000000002a",
+					    "release \"pgwith_unit_000000000000002a\"",
+					    "ROLLBACK TO PGWITH_UNIT_000000000000002A_check",
 					    "SAVEPOINT U&\"\\0070gwith_unit_1\"",
 					    "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
 					    "/* */ prepare/**/transaction 'x'"};
