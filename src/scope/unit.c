@@ -637,7 +637,7 @@ execute_special(struct unit *u, enum unitkind kind, struct unit_name *portal)
 static bool
 replace_parse(struct unit *u, const uint8_t *body, size_t bytes)
 {
-	const char *name, *text, *instead = "";
+	const char *name, *text, *instead = "CLOSE pgwith_unit_none";
 	struct reader r;
 	size_t at;
 
