@@ -457,6 +457,17 @@ warn_of_local(struct unit *u, const struct sqltext_stmt *stmt, bool alone)
 		warn(u, "25P01", "SET LOCAL can only be used in transaction blocks");
 }
 
+/* Could the rest of the text be read in another way by another standard_conforming_strings or
+ * client_encoding? */
+static bool
+rest_is_moved(const struct unit *u)
+{
+	for (size_t i = u->text_at; i < u->text_bytes; i++)
+		if (u->text[i] == '\\' || (unsigned char)u->text[i] >= 0x80)
+			return true;
+	return false;
+}
+
 /* A text of several parts: does one. The server is at rest. */
 static void
 do_part(struct unit *u)
@@ -476,6 +487,7 @@ do_part(struct unit *u)
 		end_request(u);
 		return;
 	}
+	u->text_moved = u->text_moved && rest_is_moved(u);
 	if (u->text_moved) {
 		/* Sent alone, the rest would be lexed by the new value, which PostgreSQL does only
 		 * with the next Query. */

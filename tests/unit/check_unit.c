@@ -545,7 +545,19 @@ START_TEST(a_text_that_changes_how_it_is_read)
 	to_server();
 	ready("T");
 	to_member();
-	/* Alone, or with what does not change, it may. */
+	/* Alone, or ahead of what is the same in all of them, it may. */
+	begin_block();
+	query("SET client_encoding = 'LATIN1'; SET a.b = 1");
+	to_server();
+	server('S', "client_encoding\0LATIN1", 23);
+	ready("T");
+	ck_assert_ptr_nonnull(strstr(to_server(), "SET a.b = 1"));
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZT");
+	query("ROLLBACK");
+	to_server();
+	ready("T");
+	to_member();
 	query("SET client_encoding = 'LATIN1'");
 	to_server();
 	ready("T");
