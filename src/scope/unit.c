@@ -82,7 +82,7 @@ begin_own(struct unit *u, enum unit_own what)
 	u->own = what;
 	u->state = UNIT_OWN;
 	u->drained = u->answered = false;
-	unitown_add(&u->out, what, u->name, u->modes, u->flags, &u->locals);
+	unitown_add(&u->out, what, u->name, u->modes, u->flags, &u->locals, u->timed);
 	u->error_of = false;
 }
 
@@ -386,7 +386,7 @@ do_special(struct unit *u, enum unitkind kind, const char *text, size_t bytes)
 static enum unitkind
 kind_of(const struct unit *u, const struct sqltext_stmt *stmt, bool alone)
 {
-	const struct unitkind_place at = {u->flags, u->block, u->status != 'T', alone};
+	const struct unitkind_place at = {u->flags, u->block, u->status != 'T', alone, u->name};
 
 	return unitkind_of(stmt, &at);
 }
@@ -457,6 +457,17 @@ warn_of_local(struct unit *u, const struct sqltext_stmt *stmt, bool alone)
 		warn(u, "25P01", "SET LOCAL can only be used in transaction blocks");
 }
 
+/* Could the rest of the text be read in another way by another standard_conforming_strings or
+ * client_encoding? */
+static bool
+rest_is_moved(const struct unit *u)
+{
+	for (size_t i = u->text_at; i < u->text_bytes; i++)
+		if (u->text[i] == '\\' || (unsigned char)u->text[i] >= 0x80)
+			return true;
+	return false;
+}
+
 /* A text of several parts: does one. The server is at rest. */
 static void
 do_part(struct unit *u)
@@ -476,6 +487,7 @@ do_part(struct unit *u)
 		end_request(u);
 		return;
 	}
+	u->text_moved = u->text_moved && rest_is_moved(u);
 	if (u->text_moved) {
 		/* Sent alone, the rest would be lexed by the new value, which PostgreSQL does only
 		 * with the next Query. */
@@ -637,14 +649,14 @@ execute_special(struct unit *u, enum unitkind kind, struct unit_name *portal)
 static bool
 replace_parse(struct unit *u, const uint8_t *body, size_t bytes)
 {
-	const char *name, *text, *instead = "";
+	const char *name, *text, *instead = "CLOSE pgwith_unit_none";
 	struct reader r;
 	size_t at;
 
 	reader_init(&r, body, bytes);
 	name = reader_str(&r);
 	text = reader_str(&r);
-	if (r.failed || !unitkind_is_ours(text, strlen(text), u->flags))
+	if (r.failed || !unitkind_is_ours(text, strlen(text), u->flags, u->name))
 		return false;
 	if (!unitkind_is_single(text, strlen(text), u->flags)) {
 		instead = "SELECT 1; SELECT 1"; /* is refused as the text would be */
@@ -707,8 +719,12 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		begin_own(u, UNIT_OWN_OPEN);
 		return UNIT_HOLD;
 	}
-	if (!u->exchange)
+	if (!u->exchange) {
 		u->failed = false;
+		u->executes = 0;
+	}
+	u->last = type;
+	u->executes += type == 'E';
 	u->exchange = true;
 	u->drained = false;
 	u->state = UNIT_EXCHANGE;
@@ -719,7 +735,12 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 enum unit_verdict
 unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
+	/* In a text, or as a value of set_config(). */
+	if (!u->timed && (type == 'Q' || type == 'P' || type == 'B'))
+		u->timed = sqltext_mentions((const char *)body, bytes, "timeout");
 	/* The data of a COPY. Behind a COPY that has failed, PostgreSQL ignores them, too. */
+	if (u->state == UNIT_EXCHANGE && (type == 'c' || type == 'f'))
+		u->last = type;
 	if (type == 'd' || type == 'c' || type == 'f')
 		return u->state == UNIT_QUERY || u->state == UNIT_EXCHANGE ? UNIT_PASS
 		       : u->state == UNIT_REST                             ? UNIT_DROP
@@ -953,6 +974,7 @@ look_at_early(struct unit *u)
 {
 	u->unsure |= u->early && u->failed;
 	u->early = u->copying = false;
+	u->executes = 0;
 	unitname_clear(&u->sent);
 }
 
@@ -963,7 +985,10 @@ copy_opened(struct unit *u)
 	if (u->state == UNIT_OWN)
 		return;
 	u->copying = true;
-	if (u->state == UNIT_SYNCING || u->state == UNIT_DRAINING) {
+	/* If anything but data stands between its Execute and the Sync, it ends or fails by that.
+	 */
+	if ((u->state == UNIT_SYNCING || u->state == UNIT_DRAINING) && u->last == 'E' &&
+	    u->executes == 1) {
 		u->early = true;
 		if (u->state == UNIT_DRAINING || u->abandoned) {
 			/* What the member has sent behind it would make it fail. */
@@ -974,7 +999,7 @@ copy_opened(struct unit *u)
 		} else {
 			u->state = UNIT_EXCHANGE;
 		}
-	} else if (u->abandoned) {
+	} else if (u->abandoned && u->state == UNIT_QUERY) {
 		msg_copy_fail(&u->out, "the member is gone");
 	}
 }
@@ -1102,7 +1127,14 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 'G':
 		copy_opened(u);
 		break;
+	case 'I':
+	case 's':
+		if (u->state != UNIT_OWN && u->executes > 0)
+			u->executes--;
+		break;
 	case 'C':
+		if (u->state != UNIT_OWN && u->executes > 0)
+			u->executes--;
 		/* The end of the COPY: it has read what was sent ahead of its data. */
 		if (u->copying)
 			u->early = false;
@@ -1133,7 +1165,10 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->exchange);
 	PACK(p, u->drained);
 	PACK(p, u->copying);
+	PACK(p, u->timed);
 	PACK(p, u->early);
+	PACK(p, u->last);
+	PACK(p, u->executes);
 	PACK(p, u->status);
 	PACK(p, u->name);
 	PACK(p, u->flags);

@@ -69,12 +69,15 @@ struct unit {
 	bool drained;   /* in an exchange: all of it so far has been answered */
 	bool copying;   /* a COPY IN is open */
 	bool early;     /* a Sync was sent ahead of the data of a COPY IN, which swallows it */
-	bool unsure;    /* that COPY has failed, maybe ahead of it: two ReadyForQuery, or one */
-	bool answered;  /* the server has said something in the sequence of our own */
-	char status;    /* of the server's last ReadyForQuery */
-	unsigned tries; /* of the sequence: a late cancel may hit it */
-	char name[40];  /* of the savepoint */
-	unsigned flags; /* of sqltext_init(), for the member's texts */
+	char last;      /* type of the last message of the exchange, but for CopyData and Flush */
+	unsigned executes; /* Execute messages in it that have not been answered */
+	bool unsure;       /* that COPY has failed, maybe ahead of it: two ReadyForQuery, or one */
+	bool answered;     /* the server has said something in the sequence of our own */
+	bool timed;        /* members may have set timeouts */
+	char status;       /* of the server's last ReadyForQuery */
+	unsigned tries;    /* of the sequence: a late cancel may hit it */
+	char name[40];     /* of the savepoint */
+	unsigned flags;    /* of sqltext_init(), for the member's texts */
 
 	bool error_of;    /* the sequence has failed: by `error` */
 	struct buf error; /* body of its first ErrorResponse */

@@ -24,12 +24,13 @@ is_holdable(const struct sqltext_stmt *s, unsigned flags)
 	return false;
 }
 
-/* Has it a name in it that could be that of a savepoint of ours? Only what is about savepoints is
+/* Has it a name in it that could be that of a savepoint of the unit? One of a joined scope inside
+ * of the unit is another one. Only what is about savepoints is
  * looked at. */
 static bool
-names_ours(const struct sqltext_stmt *s)
+names_ours(const struct sqltext_stmt *s, const char *ours)
 {
-	return sqltext_mentions(s->start, s->length, "pgwith_unit_") ||
+	return sqltext_mentions(s->start, s->length, ours) ||
 	       sqltext_mentions(s->start, s->length, "u&\"");
 }
 
@@ -60,7 +61,7 @@ unitkind_of(const struct sqltext_stmt *s, const struct unitkind_place *at)
 	switch (w[0]) {
 	case SQLWORD_SAVEPOINT:
 	case SQLWORD_RELEASE:
-		if (names_ours(s))
+		if (names_ours(s, at->ours))
 			return UNITKIND_REFUSED;
 		return at->block ? UNITKIND_ORDINARY : UNITKIND_OUTSIDE;
 	case SQLWORD_PREPARE:
@@ -79,7 +80,7 @@ unitkind_of(const struct sqltext_stmt *s, const struct unitkind_place *at)
 	case SQLWORD_ROLLBACK:
 		if (transaction_is(s))
 			return UNITKIND_CONTROL;
-		if (w[1] == SQLWORD_PREPARED || names_ours(s))
+		if (w[1] == SQLWORD_PREPARED || names_ours(s, at->ours))
 			return UNITKIND_REFUSED;
 		return at->block ? UNITKIND_ORDINARY : UNITKIND_OUTSIDE;
 	case SQLWORD_SET:
@@ -133,9 +134,9 @@ unitkind_any(const char *text, size_t bytes, unsigned flags)
 }
 
 bool
-unitkind_is_ours(const char *text, size_t bytes, unsigned flags)
+unitkind_is_ours(const char *text, size_t bytes, unsigned flags, const char *ours)
 {
-	const struct unitkind_place at = {flags, true, false, true};
+	const struct unitkind_place at = {flags, true, false, true, ours};
 	struct sqltext text_at;
 	struct sqltext_stmt stmt;
 

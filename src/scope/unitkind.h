@@ -26,6 +26,7 @@ struct unitkind_place {
 	/* It is no part of a Query with other statements, which PostgreSQL would take for a
 	 * transaction block in most respects. */
 	bool alone;
+	const char *ours; /* what names of savepoints of ours begin with, in lower case */
 };
 
 enum unitkind unitkind_of(const struct sqltext_stmt *, const struct unitkind_place *);
@@ -37,7 +38,7 @@ bool unitkind_any(const char *text, size_t bytes, unsigned flags);
 
 /* Must the server never get the text as a prepared statement? It begins or ends transactions, or is
  * refused; by EXECUTE or FETCH it could be executed unseen. */
-bool unitkind_is_ours(const char *text, size_t bytes, unsigned flags);
+bool unitkind_is_ours(const char *text, size_t bytes, unsigned flags, const char *ours);
 
 /* Is the text one statement? */
 bool unitkind_is_single(const char *text, size_t bytes, unsigned flags);

@@ -68,6 +68,43 @@ add_restores(const struct own *o)
 	buf_clear(&sql);
 }
 
+/* Timeouts of a member: keeps them in parameters of ours and sets them to 0, or sets them to what
+ * was kept. PostgreSQL before 17 has no transaction_timeout, and its CASE does not evaluate what is
+ * not taken. */
+static void
+add_timeouts(const struct own *o, bool keep)
+{
+	static const char *const names[] = {"idle_in_transaction_session_timeout",
+					    "transaction_timeout", "statement_timeout"};
+	struct buf sql;
+
+	buf_init(&sql, 8192);
+	buf_add_fmt(&sql, "SELECT ");
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *name = names[i];
+
+		if (i > 0)
+			buf_add_fmt(&sql, ", ");
+		if (keep)
+			buf_add_fmt(
+			    &sql,
+			    "CASE WHEN pg_catalog.current_setting('%s', true) IS NOT NULL THEN "
+			    "pg_catalog.set_config('%s.%s', pg_catalog.current_setting('%s'), "
+			    "false) || pg_catalog.set_config('%s', '0', false) END",
+			    name, o->name, name, name, name);
+		else
+			buf_add_fmt(
+			    &sql,
+			    "CASE WHEN coalesce(pg_catalog.current_setting('%s.%s', true), '') "
+			    "<> '' THEN pg_catalog.set_config('%s', "
+			    "pg_catalog.current_setting('%s.%s'), false) END",
+			    o->name, name, name, o->name, name);
+	}
+	buf_add_u8(&sql, 0);
+	add_own(o, (const char *)buf_data(&sql));
+	buf_clear(&sql);
+}
+
 /* Do the modes say READ ONLY? */
 static bool
 only_reads(const struct own *o)
@@ -81,7 +118,7 @@ only_reads(const struct own *o)
 
 void
 unitown_add(struct buf *out, enum unit_own what, const char *name, const char *modes,
-	    unsigned flags, const struct unit_locals *locals)
+	    unsigned flags, const struct unit_locals *locals, bool timed)
 {
 	const struct own o = {out, name, modes, flags, locals};
 	char *sql;
@@ -97,6 +134,9 @@ unitown_add(struct buf *out, enum unit_own what, const char *name, const char *m
 		break;
 	case UNIT_OWN_OPEN:
 		add_own_with(&o, "SAVEPOINT ", "");
+		/* Inside of it: so its ROLLBACK sets them to 0 again. */
+		if (timed)
+			add_timeouts(&o, false);
 		break;
 	case UNIT_OWN_COMMIT:
 		/* The checks of deferred constraints are done and undone again: so the constraints
@@ -107,6 +147,8 @@ unitown_add(struct buf *out, enum unit_own what, const char *name, const char *m
 		add_own_with(&o, "RELEASE SAVEPOINT ", "_check");
 		add_own(&o, "CLOSE ALL");
 		add_restores(&o);
+		if (timed)
+			add_timeouts(&o, true);
 		add_own_with(&o, "RELEASE SAVEPOINT ", "");
 		break;
 	case UNIT_OWN_UNDO:

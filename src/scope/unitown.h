@@ -26,8 +26,10 @@ enum unit_own {
 };
 
 /* Adds the sequence, with a Sync behind it. `name` is that of the unit's savepoint; `modes` those
- * of MODES and UNMODES; `flags` of sqltext_init() for them. */
+ * of MODES and UNMODES; `flags` of sqltext_init() for them. `timed`: members may have set timeouts
+ * that must not hit the scope's transaction between units: OPEN sets them, and COMMIT keeps them
+ * on the server and sets them to 0. */
 void unitown_add(struct buf *out, enum unit_own, const char *name, const char *modes,
-		 unsigned flags, const struct unit_locals *);
+		 unsigned flags, const struct unit_locals *, bool timed);
 
 #endif

@@ -531,6 +531,40 @@ def copies(t):
 
 
 @test
+def timeouts(t):
+    """timeouts that a member sets are its own, and do not end the scope while nobody works"""
+    t.sql("CREATE TABLE t (n int UNIQUE)")
+    d = t.daemon()
+    c, token = owner_of(t, d)
+    m = member(t, d, token)
+    m.execute("INSERT INTO t VALUES (1)")
+    m.execute("SET idle_in_transaction_session_timeout = '300ms'")
+    m.execute("SET statement_timeout = '200ms'")
+    other = member(t, d, token)
+    other.execute("SELECT pg_sleep(1)")
+    for _ in range(2):
+        equal(m.execute("SHOW idle_in_transaction_session_timeout").fetchone()[0], "300ms", "the member's own")
+        refused(m, "SELECT pg_sleep(10)", "57014", "statement timeout")
+        # The scope's transaction has no limit.
+        check(not select.select([m.pgconn.socket], [], [], 1)[0], "the member is told something")
+    m.execute("BEGIN")
+    m.execute("SET LOCAL statement_timeout = '1min'")
+    equal(m.execute("SHOW statement_timeout").fetchone()[0], "1min", "in the BEGIN")
+    m.execute("COMMIT")
+    equal(m.execute("SHOW statement_timeout").fetchone()[0], "200ms", "behind it")
+    m.execute("BEGIN")
+    m.execute("SET statement_timeout = '1min'")
+    m.execute("ROLLBACK")
+    equal(m.execute("SHOW statement_timeout").fetchone()[0], "200ms", "behind a ROLLBACK")
+    equal(other.execute("SHOW statement_timeout").fetchone()[0], "0", "the other one's")
+    m.execute("RESET ALL")
+    equal(m.execute("SHOW statement_timeout").fetchone()[0], "0", "behind RESET ALL")
+    c.execute("EXIT")
+    equal(c.execute("SHOW statement_timeout").fetchone()[0], "0", "the owner's")
+    equal(rows(t), "1", "rows")
+
+
+@test
 def never_ended(t):
     """what is prepared as COMMIT ends no scope: not by EXECUTE, not behind a Parse that was skipped"""
     t.sql("CREATE TABLE t (n int UNIQUE)")

@@ -310,9 +310,9 @@ START_TEST(what_would_end_the_scope)
 					    "COMMIT PREPARED 'x'",
 					    "ROLLBACK PREPARED 'x'",
 					    "LISTEN x",
-					    "SAVEPOINT pgwith_unit_1",
-					    "release \"pgwith_unit_1\"",
-					    "ROLLBACK TO PGWITH_UNIT_1",
+					    "SAVEPOINT pgwith_unit_000000000000002a",
+					    "release \"pgwith_unit_000000000000002a\"",
+					    "ROLLBACK TO PGWITH_UNIT_000000000000002A_check",
 					    "SAVEPOINT U&\"\\0070gwith_unit_1\"",
 					    "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
 					    "/* */ prepare/**/transaction 'x'"};
@@ -511,9 +511,9 @@ START_TEST(what_is_not_prepared)
 	    {"END WORK", NEVER},
 	    {" /* */ rollback", NEVER},
 	    {"ABORT;", NEVER},
-	    {"BEGIN", "P"},
+	    {"BEGIN", "PCLOSE pgwith_unit_none"},
 	    {"PREPARE TRANSACTION 'x'", NEVER},
-	    {"LISTEN x", "P"},
+	    {"LISTEN x", "PCLOSE pgwith_unit_none"},
 	    {"SELECT 2; COMMIT", "PSELECT 1; SELECT 1"},
 	    {"ROLLBACK TO a", ""},
 	    {"SAVEPOINT a", ""},
@@ -545,7 +545,19 @@ START_TEST(a_text_that_changes_how_it_is_read)
 	to_server();
 	ready("T");
 	to_member();
-	/* Alone, or with what does not change, it may. */
+	/* Alone, or ahead of what is the same in all of them, it may. */
+	begin_block();
+	query("SET client_encoding = 'LATIN1'; SET a.b = 1");
+	to_server();
+	server('S', "client_encoding\0LATIN1", 23);
+	ready("T");
+	ck_assert_ptr_nonnull(strstr(to_server(), "SET a.b = 1"));
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZT");
+	query("ROLLBACK");
+	to_server();
+	ready("T");
+	to_member();
 	query("SET client_encoding = 'LATIN1'");
 	to_server();
 	ready("T");
@@ -782,6 +794,33 @@ START_TEST(a_copy_in_an_exchange)
 }
 END_TEST
 
+/* All of it is sent at once: then the Sync stands behind the data, and is not swallowed. */
+START_TEST(a_copy_in_an_exchange_at_once)
+{
+	begin_block();
+	for (int i = 0; i < 2; i++) {
+		parse("", "COPY t FROM STDIN");
+		ck_assert_int_eq(execute(), UNIT_PASS);
+		ck_assert_int_eq(member('d', NULL, 0), UNIT_PASS);
+		if (i)
+			bind("");
+		else
+			ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+		ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+		parsed();
+		ck_assert_int_eq(server('G', NULL, 0), UNIT_PASS);
+		ck_assert_int_eq(member('d', NULL, 0), UNIT_HOLD);
+		if (i)
+			error("22P02");
+		else
+			server('C', NULL, 0);
+		ready(i ? "E" : "T");
+		ck_assert_str_eq(to_member(), i ? "ZE" : "ZT");
+		ck_assert_str_eq(to_server(), "");
+	}
+}
+END_TEST
+
 START_TEST(a_copy_in_an_exchange_is_left)
 {
 	begin_block();
@@ -959,6 +998,28 @@ START_TEST(a_long_text_of_parts)
 }
 END_TEST
 
+/* Once a member may have set timeouts, they are set in units only. */
+START_TEST(timeouts_between_units)
+{
+	const char *sent;
+
+	query("SET Statement_Timeout = 1");
+	to_server();
+	ready("T");
+	to_server();
+	ready("T");
+	sent = to_server();
+	ck_assert_ptr_nonnull(strstr(sent, "set_config('statement_timeout', '0', false)"));
+	ck_assert_ptr_nonnull(strstr(sent, "END; PRELEASE SAVEPOINT u; S"));
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZI");
+	ck_assert_int_eq(query("SELECT 1"), UNIT_HOLD);
+	sent = to_server();
+	ck_assert_ptr_nonnull(strstr(sent, "PSAVEPOINT u; PSELECT CASE"));
+	ck_assert_ptr_nonnull(strstr(sent, "current_setting('u.statement_timeout'), false)"));
+}
+END_TEST
+
 START_TEST(it_is_handed_over)
 {
 	struct unit next;
@@ -1025,11 +1086,13 @@ main(void)
 	tcase_add_test(t, the_transaction_is_gone);
 	tcase_add_test(t, discard_all);
 	tcase_add_test(t, a_copy_in_an_exchange);
+	tcase_add_test(t, a_copy_in_an_exchange_at_once);
 	tcase_add_test(t, a_copy_in_an_exchange_is_left);
 	tcase_add_test(t, too_many_local_ones);
 	tcase_add_test(t, a_long_refusal);
 	tcase_add_test(t, temporary_tables_that_stay);
 	tcase_add_test(t, a_long_text_of_parts);
+	tcase_add_test(t, timeouts_between_units);
 	tcase_add_test(t, a_text_of_many_commits);
 	tcase_add_test(t, a_parse_that_is_skipped);
 	tcase_add_test(t, what_is_not_prepared);
