@@ -148,7 +148,7 @@ def no_wait(t):
     for kill in ("KILL SESSION", "KILL SCOPE", None):
         p = Running(t, d, ("--lock", "nightly", "--on", "db"), READY)
         wait_until(lambda: t.value("SELECT count(*) " + waiting) == "1", 5, "it waits")
-        session, = [x["id"] for x in d.clients() if int(x["remote_pid"]) == p.pid]
+        session = wait_until(lambda: [x["id"] for x in d.clients() if int(x["remote_pid"]) == p.pid], 5, "its session")[0]
         if kill:
             d.console("%s %s" % (kill, session))
         else:
@@ -510,9 +510,9 @@ def job_control(t):
     term.keys("C-z")
     term.shows(r"^\[1\]\+ +Stopped")
     equal(locks(d), [("a", "exclusive", "held")], "while it is stopped")
-    term.run("bg; sleep 0.2; jobs")
     # it reads in the background, and is stopped for that
-    term.shows(r"\[1\]\+ +Stopped \(tty input\)|\[1\]\+ +Stopped")
+    term.run("clear; bg; until jobs | grep -q Stopped; do sleep 0.1; done; echo again")
+    term.shows("^again$")
     term.run("fg")
     term.shows("^.*--lock a -- .*input")
     time.sleep(0.2)
