@@ -424,6 +424,9 @@ is_used(const struct daemon *d, const struct pool *pool)
 {
 	const struct list_node *n;
 
+	/* A joint whose members' server has been closed looks at its pool until it ends. */
+	if (pool->joined)
+		return true;
 	if (!renew_is_idle(pool))
 		return true;
 	LIST_EACH (n, &d->site.pools.list)
@@ -476,7 +479,7 @@ sweep_roles(struct daemon *d)
 	LIST_EACH (n, &d->site.pools.list) {
 		struct pool *pool = LIST_OBJ(n, struct pool, node);
 
-		pool->used = !pool_is_spent(pool);
+		pool->used = pool->joined || !pool_is_spent(pool);
 		any |= !pool->used;
 	}
 	if (!any)

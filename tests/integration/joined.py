@@ -730,6 +730,29 @@ def leave_in_copy(t):
     d.quiet()
 
 
+@test
+def leave_stubborn(t):
+    """a member's statement that no cancel ends: EXIT fails behind twice cleanup_timeout, and nothing is committed"""
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(cleanup_timeout="300ms")
+    c, token = owner_of(t, d)
+    m = raw_member(t, d, token)
+    m.ask("INSERT INTO t VALUES (1)")
+    m.send(query("DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; "
+                 "END $$"))
+    wait_until(lambda: any("pg_sleep" in r["query"] for r in t.activity()), 5, "the query runs")
+    pid = [r["pid"] for r in t.activity() if "pg_sleep" in r["query"]][0]
+    try:
+        c.execute("EXIT")
+        check(False, "EXIT has succeeded")
+    except Exception as e:  # pylint: disable=broad-except
+        check("in time" in str(e) or "closed" in str(e), "the error: %s" % e)
+    t.sql("SELECT pg_terminate_backend(%s)" % pid)
+    equal(m.until_closed().errors[-1].sqlstate, "57P01", "what the member is told")
+    wait_until(lambda: d.show("SCOPES") == [], 10, "the scope has ended")
+    equal(rows(t), None, "rows")
+
+
 @test(timeout=120)
 def long_messages(t):
     """a Bind of 5 and of 20 MB, a Query of 12 MB, COPY of 20 MB in one message; what is too long ends that member only"""
