@@ -985,8 +985,7 @@ copy_opened(struct unit *u)
 	if (u->state == UNIT_OWN)
 		return;
 	u->copying = true;
-	/* If anything but data stands between its Execute and the Sync, it ends or fails by that.
-	 */
+	/* What stands between its Execute and the Sync, but for data, ends it. */
 	if ((u->state == UNIT_SYNCING || u->state == UNIT_DRAINING) && u->last == 'E' &&
 	    u->executes == 1) {
 		u->early = true;
