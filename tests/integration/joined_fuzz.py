@@ -102,7 +102,9 @@ class Lab:
         c.ask(rng.choice(("COMMIT", "COMMIT", "ROLLBACK")))
 
     def differs(self, program, seed):
-        direct = self.run(program, False)
+        # A portal of a statement that ends a transaction is there twice: as what stands for it, and as a savepoint's.
+        direct = [([m for m in d[0] if m[0] != "N" or b"skipping cleanup for portal" not in m[1]], *d[1:])
+                  if isinstance(d[0], list) else d for d in self.run(program, False)]
         return programs.difference(program[1], direct, self.run(program, True, random.Random(seed)))
 
 

@@ -248,10 +248,20 @@ def _run_case(case, suite, top, rng_seed):
     return skip
 
 
+def heed_signals():
+    """A shell that starts a program in the background has it ignore SIGINT and SIGQUIT, nohup has it ignore SIGHUP, and
+    the programs that a test starts would, too."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL),
+                            (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 def main(**suite_options):
     """Runs the tests of the calling script; suite_options go to the Suite (context.py)."""
     from .context import Suite
 
+    heed_signals()
     args = argparse.ArgumentParser(description="TAP tests")
     args.add_argument("name", nargs="*", help="run only tests whose name or title contains it; =NAME: only that one")
     args.add_argument("--seed", type=int, default=None)
