@@ -588,6 +588,11 @@ server_give_up(struct server *srv, const char *why)
 {
 	struct pool *pool = srv->pool;
 
+	/* Its keeper hears of it as of every attempt that has failed. */
+	if (srv->keeps) {
+		server_close(srv, why);
+		return;
+	}
 	log_debug("server", srv->id, "given up", LOG_TEXT("pool", pool->conf->name),
 		  LOG_QUOTED("why", why));
 	server_remove(srv);

@@ -459,7 +459,11 @@ def temporary(t):
         equal(m.execute("SELECT a FROM tt").fetchone()[0], 1, "the table")
         m.close()
     c.execute("EXIT")
-    equal(t.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), "0", "advisory locks")
+    # The server is tidied behind the answer to EXIT, and ahead of who has it next.
+    wait_until(lambda: t.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0", 10, "no advisory lock is left")
+    c.execute("BEGIN")
+    equal(c.execute("SELECT count(*) FROM pg_class WHERE relname = 'tt'").fetchone()[0], 0, "temporary tables")
+    c.execute("COMMIT")
 
 
 def status_of(result):

@@ -307,6 +307,30 @@ def unreachable(t):
 
 
 @test
+def killed_while_it_opens(t):
+    """KILL SERVER of a keeper that is being opened: the LISTEN goes on with another one, or is an error; RECONNECT, too"""
+    proxy = t.proxy()
+    d = t.daemon(size=1, conninfo=t.conninfo(host=proxy.directory, port=proxy.port), retry_delay="100ms")
+    a = t.client(d)
+    a.sql("SELECT 1")
+    for command in ("KILL SERVER %s", "RECONNECT", "KILL SERVER %s; RECONNECT"):
+        proxy.login_gate.clear()
+        seen = proxy.logins
+        a.send(wire.query("LISTEN one"))
+        wait_until(lambda seen=seen: proxy.logins > seen, 10, "a keeper logs in")
+        opening, = [s["id"] for s in d.servers() if s["state"] == "connecting"]
+        d.console(command.replace("%s", opening))
+        proxy.login_gate.set()
+        check([e.sqlstate for e in a.until_ready().errors] in ([], ["08001"]), command)
+        a.sql("LISTEN one")
+        t.sql("NOTIFY one")
+        equal(notifications(a, 1), [("one", "")], "after " + command)
+        a.sql("UNLISTEN *")
+        d.console("RECONNECT")    # closes the keeper, which nobody needs
+        wait_until(lambda: not [s for s in d.servers() if s["state"] == "listening"], 10, "no keeper is there")
+
+
+@test
 def reconnect_fails(t):
     """RECONNECT when no other keeper can be had: the one that listens stays, it is tried again, and WAIT_CLOSE waits
     for that"""

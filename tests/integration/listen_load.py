@@ -606,6 +606,19 @@ def load(t):
                             bench.rounds, took))
 
 
+def end_keeper(t, d, stopped):
+    """Ends a connection that listens; while it is stopped, if that is asked for."""
+    pid = wait_until(lambda: keepers(d), 20, "a connection listens")[0]
+    try:
+        if stopped:
+            os.kill(pid, signal.SIGSTOP)
+        t.sql("SELECT pg_terminate_backend(%d)" % pid)
+        if stopped:
+            os.kill(pid, signal.SIGCONT)
+    except ProcessLookupError:
+        pass    # it has ended already
+
+
 @test(timeout=120)
 def keeper_lost(t):
     """the connection that listens is ended again and again, with reloads, RECONNECT and handovers between: who listens is
@@ -628,16 +641,20 @@ def keeper_lost(t):
             d.console_close()
             d.restart()
             continue
-        pids = wait_until(lambda: keepers(d), 20, "a connection listens")
         if event == "kill moving":
+            wait_until(lambda: keepers(d), 20, "a connection listens")
             d.console("RECONNECT")
-        if event == "kill stopped":
-            os.kill(pids[0], signal.SIGSTOP)
-        t.sql("SELECT pg_terminate_backend(%d)" % pids[0])
-        if event == "kill stopped":
-            os.kill(pids[0], signal.SIGCONT)
-        if event != "kill moving":  # then the next one may listen already
-            wait_until(lambda seen=seen: lives(p) and shared["ended"] > seen, 30, "visitors are told")
+        end_keeper(t, d, event == "kill stopped")
+        if event == "kill moving":  # then the next one may listen already
+            continue
+        # Visitors come and go: at that moment perhaps none listened.
+        for _ in range(20):
+            try:
+                wait_until(lambda seen=seen: lives(p) and shared["ended"] > seen, 1, "visitors are told")
+                break
+            except Failure:
+                end_keeper(t, d, event == "kill stopped")
+        wait_until(lambda seen=seen: lives(p) and shared["ended"] > seen, 10, "visitors are told")
     times = shared["times"]
     wait_until(lambda: lives(p) and shared["times"] >= times + 10, 60, "visitors go on")
     end_senders(senders, gate)

@@ -469,12 +469,13 @@ def limits(t):
     text = shell(t, "psql -c 'INSERT INTO t VALUES (1)'\nsleep 1.5\npsql -c 'INSERT INTO t VALUES (2)' -c 'SELECT 1 FROM pg_sleep(2.2)'")
     equal(run(d, "--pool", "db", text), (0, "1\n", ""), "status")
     equal(t.value("SELECT count(*) FROM t"), "2", "rows")
-    d.reload(pools={"db": {"conninfo": t.conninfo(), "size": 1, "scope_deadline": "700ms"}})
+    deadline = slow_factor()  # seconds: the program is up before it
+    d.reload(pools={"db": {"conninfo": t.conninfo(), "size": 1, "scope_deadline": "%dms" % (deadline * 1000)}})
     p = busy(t, d)
     status, _, err = p.ended()
     equal(status, 77, err)
-    p = busy(t, d, "--deadline", "30s")
-    time.sleep(1.5)
+    p = busy(t, d, "--deadline", "90s")
+    time.sleep(deadline + 0.5)
     equal(p.finish()[0], 0, "its own deadline")
     equal(t.value("SELECT count(*) FROM t"), "3", "rows")
 

@@ -80,7 +80,8 @@ def is_told(c, name, *states):
     return r
 
 
-LIMIT = "%ds" % (5 * slow_factor())  # long enough for all of them to be stuck before it
+LIMIT_S = int(5 * slow_factor())  # long enough for all of them to be stuck before it
+LIMIT = "%ds" % LIMIT_S
 OPTIONS = {"size": 40, "min_size": 40, "cleanup_timeout": "1s", "max_opening": 8}
 
 
@@ -89,7 +90,7 @@ def query_timeout(t):
     """query_timeout: each loses its server, wherever it is stuck"""
     d = t.daemon(query_timeout=LIMIT, **OPTIONS)
     clients = stuck_clients(t, d, WHERE)
-    is_free(t, d, 15, "query_timeout")
+    is_free(t, d, LIMIT_S + 10, "query_timeout")
     for name, c in clients.items():
         is_told(c, name)
 
@@ -99,7 +100,7 @@ def scope_deadline(t):
     """scope_deadline: each that is in a transaction"""
     d = t.daemon(scope_deadline=LIMIT, **OPTIONS)
     clients = stuck_clients(t, d, {k: WHERE[k] for k in ("BEGIN",)})
-    is_free(t, d, 15, "scope_deadline")
+    is_free(t, d, LIMIT_S + 10, "scope_deadline")
     for name, c in clients.items():
         is_told(c, name)
 
