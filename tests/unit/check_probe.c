@@ -76,6 +76,7 @@ teardown(void)
 	err_clear(&app.last_error);
 	err_clear(&web.last_error);
 	shop_close(&shop);
+	fclose(file);
 }
 
 /* What has been logged since the last call, behind the names of program and level: the only line,
