@@ -6,12 +6,12 @@ import os
 import signal
 import time
 
-from pgwtest import check, equal, main, slow_factor, test, wait_until
+from pgwtest import check, equal, main, sanitized, slow_factor, test, wait_until
 from pgwtest.runs import Running, locks, members
 from pgwtest.server import bindir
 
 CALLS = 20
-KILLS = int(os.environ.get("PGWITH_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("PGWITH_TEST_KILLS") or (6 if sanitized() else 20))
 
 
 def write_script(t):
