@@ -26,31 +26,6 @@ struct ask {
 	bool ending; /* the statement ends pgwithd: its notice of that is not printed */
 };
 
-/* What ended a wait. */
-enum came { CAME_ANSWER, CAME_TIME, CAME_SIGNAL };
-
-/* Waits for the socket until `deadline` (0: without limit), and for a signal unless `signals` is
- * -1. */
-static enum came
-wait_either(PGconn *conn, short events, int64_t deadline, int signals)
-{
-	for (;;) {
-		struct pollfd p[] = {{.fd = PQsocket(conn), .events = events},
-				     {.fd = signals, .events = POLLIN}};
-		int64_t left_ms =
-		    deadline ? (deadline - clock_us() + UNIT_MS - 1) / UNIT_MS : 60000;
-		int r;
-
-		if (left_ms <= 0)
-			return CAME_TIME;
-		r = poll(p, 2, left_ms > 60000 ? 60000 : (int)left_ms);
-		if (r > 0)
-			return p[0].revents ? CAME_ANSWER : CAME_SIGNAL;
-		if (r < 0 && errno != EINTR)
-			return CAME_TIME;
-	}
-}
-
 /* ---- words ---- */
 
 /* Writes a line to stderr. Control characters are made harmless: the text comes from the other
@@ -277,8 +252,9 @@ open_session(const struct ask_whom *whom, bool ping, struct ask **ask)
 	if (conn == NULL || PQstatus(conn) == CONNECTION_BAD)
 		next = PGRES_POLLING_FAILED;
 	while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-		enum came came = wait_either(conn, next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-					     deadline, interrupt_watched());
+		enum came came =
+		    interrupt_wait(PQsocket(conn), next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+				   deadline, interrupt_watched());
 
 		if (came == CAME_SIGNAL) {
 			PQfinish(conn);
@@ -466,7 +442,8 @@ wait_result(struct ask *a, struct patience *p)
 
 	do {
 		while (PQisBusy(a->conn)) {
-			enum came came = wait_either(a->conn, POLLIN, p->deadline, p->signals);
+			enum came came =
+			    interrupt_wait(PQsocket(a->conn), POLLIN, p->deadline, p->signals);
 
 			if (came != CAME_ANSWER && give_up(a, p, came))
 				continue;

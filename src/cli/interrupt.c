@@ -1,8 +1,13 @@
 #include "cli/interrupt.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+#include "base/units.h"
+#include "cli/clock.h"
 
 static int fd = -1;
 
@@ -51,4 +56,23 @@ interrupt_release(void)
 
 	signals(&set);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+enum came
+interrupt_wait(int socket, short events, int64_t deadline, int signals_fd)
+{
+	for (;;) {
+		struct pollfd p[] = {{.fd = socket, .events = events},
+				     {.fd = signals_fd, .events = POLLIN}};
+		int64_t left_ms = deadline ? (deadline - clock_us() + UNIT_MS - 1) / UNIT_MS : -1;
+		int r;
+
+		if (deadline && left_ms <= 0)
+			return CAME_TIME;
+		r = poll(p, 2, left_ms > 60000 ? 60000 : (int)left_ms);
+		if (r > 0)
+			return p[0].revents ? CAME_ANSWER : CAME_SIGNAL;
+		if (r < 0 && errno != EINTR)
+			return CAME_TIME;
+	}
 }

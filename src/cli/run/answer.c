@@ -1,6 +1,5 @@
 #include "cli/run/answer.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -8,27 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/units.h"
 #include "cli/clock.h"
-
-enum answer
-answer_wait(PGconn *conn, short events, int64_t deadline, int signals)
-{
-	for (;;) {
-		struct pollfd p[] = {{.fd = PQsocket(conn), .events = events},
-				     {.fd = signals, .events = POLLIN}};
-		int64_t left_ms = deadline ? (deadline - clock_us() + UNIT_MS - 1) / UNIT_MS : -1;
-		int r;
-
-		if (deadline && left_ms <= 0)
-			return ANSWER_TIME;
-		r = poll(p, 2, left_ms > 60000 ? 60000 : (int)left_ms);
-		if (r > 0)
-			return p[0].revents ? ANSWER_CAME : ANSWER_SIGNAL;
-		if (r < 0 && errno != EINTR)
-			return ANSWER_TIME;
-	}
-}
+#include "cli/interrupt.h"
 
 /* ---- cutting it short ---- */
 
@@ -93,12 +73,12 @@ wait_to_read(PGconn *conn, int64_t deadline, struct answer_cut *cut)
 			return false;
 		if (cut && cut->until_us && (until == 0 || cut->until_us < until))
 			until = cut->until_us;
-		switch (answer_wait(conn, POLLIN, until, cut ? cut->signals : -1)) {
-		case ANSWER_CAME:
+		switch (interrupt_wait(PQsocket(conn), POLLIN, until, cut ? cut->signals : -1)) {
+		case CAME_ANSWER:
 			return true;
-		case ANSWER_TIME:
+		case CAME_TIME:
 			return false;
-		case ANSWER_SIGNAL:
+		case CAME_SIGNAL:
 			read_signals(cut);
 			if (cut->canceller == 0 && !cut->keeps)
 				cut->canceller = cancel(conn);

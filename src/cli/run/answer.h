@@ -8,13 +8,6 @@
 
 #include <libpq-fe.h>
 
-/* What ended a wait. */
-enum answer { ANSWER_CAME, ANSWER_TIME, ANSWER_SIGNAL };
-
-/* Waits for the socket until `deadline` of clock_us() (0: without limit), or until the descriptor
- * `signals` (-1: there is none) is readable. */
-enum answer answer_wait(PGconn *, short events, int64_t deadline, int signals);
-
 /* How signals cut a wait short: the first one cancels the statement that runs; a second one, or
  * `patience_us` after the first, ends the wait. Lasts over several statements. */
 struct answer_cut {

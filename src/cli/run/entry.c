@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "cli/clock.h"
+#include "cli/interrupt.h"
 #include "cli/run/answer.h"
 
 /* Connects. NULL: *refused says whether pgwithd does not let us in there, and *why says why not,
@@ -25,8 +26,8 @@ connect_to(const struct ask_whom *whom, bool *refused, char **why)
 	if (conn == NULL || PQstatus(conn) == CONNECTION_BAD)
 		next = PGRES_POLLING_FAILED;
 	while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-		if (answer_wait(conn, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline,
-				-1) != ANSWER_CAME) {
+		if (interrupt_wait(PQsocket(conn), next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+				   deadline, -1) != CAME_ANSWER) {
 			*why = mem_printf("pgwithd does not answer in %s/.s.PGSQL.%s",
 					  whom->directory, whom->port);
 			PQfinish(conn);
