@@ -514,6 +514,7 @@ def directly(t):
 
 def stop_and_continue(pid, shared, gate):
     """Stops a process until others have gone on without it, or wait for it."""
+    check(pid > 0, "a process, and not all of this test's")
     os.kill(pid, signal.SIGSTOP)
     try:
         before = shared["count"]
@@ -572,9 +573,10 @@ def load(t):
         elif event == "kill":
             d.console("KILL SESSION %d" % kills.pop())
         elif event == "stop keeper":
-            stop_and_continue(keepers(d)[0], shared, gate)
+            stop_and_continue(wait_until(lambda: keepers(d), 20, "a connection listens")[0], shared, gate)
         elif event == "stop server":
-            servers = {int(s["remote_pid"]) for s in d.servers()} - set(keepers(d))
+            # 0: it is being opened
+            servers = wait_until(lambda: {int(s["remote_pid"]) for s in d.servers()} - {0, *keepers(d)}, 20, "a server")
             stop_and_continue(t.random.choice(sorted(servers)), shared, gate)
         elif event == "stop pgwithd":
             stop_and_continue(d.pid, shared, gate)
