@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/heard.h"
+#include "session/inquiry.h"
 #include "session/kept.h"
 #include "wire/sqlclass.h"
 
@@ -101,6 +102,7 @@ channels_need(struct session *s)
 	buf_init(&li->kept, KEPT_MAX);
 	buf_init(&li->converted, CONVERTED_MAX);
 	buf_init(&li->part, HEARD_MAX);
+	buf_init(&li->failure, INQUIRY_KEPT_MAX);
 	return li;
 }
 
@@ -139,6 +141,7 @@ channels_free(struct session *s)
 	buf_clear(&li->kept);
 	buf_clear(&li->converted);
 	buf_clear(&li->part);
+	buf_clear(&li->failure);
 	free(li->tx);
 	free(li->clearing);
 	free(li->lost);

@@ -75,9 +75,10 @@ struct listening {
 	char *lost;           /* why the keeper was lost; or NULL */
 	struct marked *tx;    /* the deeds of the transaction that is open */
 	unsigned ntx, marks;
-	unsigned attempts; /* MARKS: how often the mark was sent */
-	bool undoing;      /* MARKS: what has failed is undone */
-	uint64_t random;   /* in the names of marks */
+	unsigned attempts;  /* MARKS: how often the mark was sent */
+	bool undoing;       /* MARKS: what has failed is undone */
+	struct buf failure; /* MARKS: the ErrorResponse of what has failed */
+	uint64_t random;    /* in the names of marks */
 };
 
 /* The setter. An illegal move ends the program. */

@@ -32,8 +32,6 @@
 
 /* ---- giving ---- */
 
-static const uint8_t ready[READY_SIZE] = {'Z', 0, 0, 0, 5, 'I'};
-
 /* May the client get notifications now: is it outside of a transaction, between messages? */
 static bool
 may_give(const struct session *s)
@@ -93,13 +91,36 @@ must_end(struct session *s)
 	return true;
 }
 
-/* Is the ReadyForQuery that comes now one behind which notifications may be given? */
+/* A message was passed that LISTENs or UNLISTENs in a transaction: has it succeeded, and does the
+ * transaction go on? Then it gets a mark. */
+static bool
+must_mark(const struct session *s)
+{
+	const struct listening *li = s->rare->listening;
+	const struct progress *p = &s->hold->lease.srv->progress;
+
+	return li->state == LISTENING_PASSED && (li->purpose == INSIDE || li->purpose == AMONG) &&
+	       !li->mixed && p->error[0] == 0 && p->status == 'T';
+}
+
+/* Is the ReadyForQuery that comes now one behind which notifications may be given, or one that
+ * waits for the mark? */
 static bool
 must_keep_ready(const struct session *s)
 {
 	const struct listening *li = s->rare->listening;
 
+	if (s->state == SESSION_ACTIVE && progress_at_rest(&s->hold->lease.srv->progress) &&
+	    must_mark(s))
+		return true;
 	return (li->listener.listens > 0 || li->state == LISTENING_PASSED) && may_give(s);
+}
+
+/* The status in the ReadyForQuery that is kept back. */
+static char
+ready_status(const struct session *s)
+{
+	return s->state == SESSION_ACTIVE ? s->hold->lease.srv->progress.status : 'I';
 }
 
 static void
@@ -121,6 +142,8 @@ listening_reply(struct session *s, const struct reword_from *from, const uint8_t
 size_t
 listening_reworded(struct session *s, const uint8_t *data, size_t bytes)
 {
+	const uint8_t ready[READY_SIZE] = {'Z', 0, 0, 0, 5, (uint8_t)ready_status(s)};
+
 	heard_flush(s);
 	if (!must_keep_ready(s) || bytes < READY_SIZE ||
 	    memcmp(data + bytes - READY_SIZE, ready, READY_SIZE) != 0)
@@ -130,16 +153,19 @@ listening_reworded(struct session *s, const uint8_t *data, size_t bytes)
 }
 
 /* PostgreSQL gives a session what was committed before the end of its own transaction, by itself
- * too, ahead of the ReadyForQuery. So that is kept back until the keeper has come as far. */
+ * too, ahead of the ReadyForQuery. So that is kept back until the keeper has come as far. In a
+ * transaction, it has waited for the mark only. */
 static void
 give_ready(struct session *s)
 {
 	struct listening *li = s->rare->listening;
+	char status = ready_status(s);
+	struct buf out;
 
 	if (li->state >= LISTENING_PASSED ||
 	    (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE) || li->listener.syncing)
 		return;
-	if (!li->synced && li->listener.listens > 0) {
+	if (status == 'I' && !li->synced && li->listener.listens > 0) {
 		keeper_sync(&li->listener);
 		return;
 	}
@@ -147,7 +173,10 @@ give_ready(struct session *s)
 	if (li->listener.converting || session_gone(s))
 		return;
 	li->owes_ready = false;
-	reply_send(s, ready, sizeof ready);
+	buf_init(&out, READY_SIZE);
+	msg_ready(&out, status);
+	reply_send_buf(s, &out);
+	buf_clear(&out);
 	stream_resume(&s->stream);
 	session_wake(s);
 }
@@ -277,7 +306,8 @@ join_transaction(struct session *s, unsigned number)
 }
 
 /* A cancel that comes late, or a short statement_timeout, may hit the mark. The client's
- * transaction must not fail because of that: hence the savepoint. */
+ * transaction should not fail because of that: hence the savepoint. If it hits that one, the
+ * transaction has failed, and the client is told: tell_failure(). */
 static void
 send_mark(struct session *s)
 {
@@ -310,6 +340,27 @@ mark(struct session *s)
 	send_mark(s);
 }
 
+static void
+keep_failure(struct session *s)
+{
+	struct buf *failure = &s->rare->listening->failure;
+	const struct buf *error = inquiry_error(s);
+
+	buf_reset(failure);
+	buf_add(failure, buf_data(error), error->len);
+}
+
+/* The transaction has failed in the mark: the client gets the error ahead of its ReadyForQuery. */
+static void
+tell_failure(struct session *s)
+{
+	struct buf *failure = &s->rare->listening->failure;
+
+	if (s->hold->lease.srv->progress.status == 'E' && failure->len > 0)
+		reply_send_buf(s, failure);
+	buf_clear(failure);
+}
+
 /* The mark has been answered, or its undoing. Returns true if more is asked. */
 static bool
 mark_again(struct session *s)
@@ -321,6 +372,8 @@ mark_again(struct session *s)
 	/* If there is no such savepoint (3B001), nothing can be undone. */
 	if (s->hold->lease.srv->progress.status == 'E' &&
 	    strcmp(inquiry_sqlstate(s), "3B001") != 0) {
+		if (!li->undoing)
+			keep_failure(s);
 		li->undoing = true;
 		inquiry_ask_apart(s, undo, sizeof undo, INQUIRY_PASSES_AT_END);
 		return true;
@@ -374,6 +427,8 @@ listening_inquired(struct session *s)
 	}
 	if (li->state == LISTENING_LOOKS && take_look(s))
 		return false;
+	if (li->state == LISTENING_MARKS)
+		tell_failure(s);
 	channels_set_state(s, LISTENING_QUIET);
 	s->hold->lease.srv->progress.muted = false;
 	session_set_state(s, SESSION_ACTIVE);
@@ -406,7 +461,7 @@ passed_answered(struct session *s)
 	switch (li->purpose) {
 	case INSIDE:
 	case AMONG:
-		if (good && p->status == 'T' && !li->mixed) {
+		if (must_mark(s)) {
 			mark(s);
 			return true;
 		}
