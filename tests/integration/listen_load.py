@@ -41,7 +41,7 @@ def sets(rng):
 class Shared:
     """Numbers that the test and the process of the listeners both see."""
 
-    NAMES = ("count", "behind", "over", "times", "ended")
+    NAMES = ("count", "behind", "over", "times", "ended", "may_leave")
 
     def __init__(self):
         self._map = mmap.mmap(-1, mmap.PAGESIZE)
@@ -220,7 +220,7 @@ def listeners(side, shared, place, others, seed, how_many, victims, visitors, en
         shared["times"], shared["ended"] = sum(g.times for g in guests), sum(g.ended for g in guests)
         check_guests(guests)
         # clients that vanish, evenly over the time
-        while leaving and reference.count * leaving > NOTIFICATIONS * dropped and dropped < leaving:
+        while leaving and shared["may_leave"] and reference.count * leaving > NOTIFICATIONS * dropped and dropped < leaving:
             flock.leave(rng.choice([e for e in flock.ears if not e.ends]))
             dropped += 1
     for guest in guests:
@@ -548,6 +548,7 @@ def load(t):
     note("%d clients listen after %.1f s" % (LISTENERS, time.monotonic() - began))
     clients = d.clients() + d.clients("same")
     check(len(clients) >= LISTENERS, "%d sessions" % len(clients))
+    shared["may_leave"] = 1
     bench.start()
     gate = Gate(shared)
     senders = start_senders(t, gate, [("direct%d" % n, t.direct()) for n in range(3)] +

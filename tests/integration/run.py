@@ -454,6 +454,10 @@ def alarms(t):
 
 
 # ---- the terminal ---------------------------------------------------------------------------------------------------------
+# columns: no command line is wrapped, below any folder
+WIDTH = 1000
+
+
 def terminal(t, **how):
     term = Terminal(t.path("term%d" % len(os.listdir(t.directory))), env=SANITIZE_ENV, **how)
     t.defer(term.close)
@@ -471,7 +475,7 @@ def interrupted(t):
     with open(t.path("counts.py"), "w") as f:
         f.write("import os, signal, time\nn = []\nsignal.signal(signal.SIGINT, lambda *a: n.append(1))\n"
                 "print('up', flush=True)\nwhile not n: time.sleep(0.02)\ntime.sleep(0.5)\nprint('came:', len(n), flush=True)\nraise SystemExit(9)\n")
-    term = terminal(t, width=120)
+    term = terminal(t, width=WIDTH)
     term.run(line(d, "--lock", "a", "--", PY, t.path("counts.py")) + "; echo status=$?")
     term.shows("^up$")
     term.keys("C-c")
@@ -501,7 +505,7 @@ def interrupted(t):
 def job_control(t):
     """Ctrl-Z, fg and bg work as without pgwith run; the lock is held meanwhile; a program in the background that reads stops"""
     d = t.daemon(size=1)
-    term = terminal(t, width=120)
+    term = terminal(t, width=WIDTH)
     term.run("bash --norc -i")
     term.run("PS1='> '; clear")
     term.run(line(d, "--lock", "a", "--", PY, "-c", "'print(input())'"))
@@ -533,7 +537,7 @@ def job_control(t):
     # the terminal is the program's
     term.run("clear")
     term.run(line(d, "--lock", "a", "--", "sh", "-c", "'stty size; tty; ps -o pgid=,tpgid= $$ | tr -s \" \"'"))
-    text = term.shows(r"^24 120\n/dev/pts/\d+\n *(\d+) \1$")
+    text = term.shows(r"^24 %d\n/dev/pts/\d+\n *(\d+) \1$" % WIDTH)
     # an interactive shell has its own job control inside
     term.run("clear")
     term.run(line(d, "--lock", "a", "--", "bash", "--norc", "-i"))
@@ -559,7 +563,7 @@ def hangup(t):
     with open(t.path("hups.py"), "w") as f:
         f.write("import os, signal, time\nn = []\nsignal.signal(signal.SIGHUP, lambda *a: n.append(os.write(3, b'x')))\n"
                 "os.write(3, b'up ')\nwhile not n: time.sleep(0.02)\ntime.sleep(0.3)\n")
-    term = terminal(t, width=120)
+    term = terminal(t, width=WIDTH)
     term.run(line(d, "--lock", "a", "--", PY, t.path("hups.py")) + " 3>%s" % t.path("hups"))
 
     def written():
