@@ -435,7 +435,7 @@ def over_tls(t):
     d = t.supervised(pools={"db": {"conninfo": conninfo(dict(t.cluster.tls_conninfo(), dbname=t.database)),
                                    "size": 2},
                             "other": {"conninfo": t.conninfo(), "size": 1}},
-                     options={"handover_timeout": "1s"})
+                     options={"handover_timeout": "60s"})
     idle, busy, plain = t.client(d), t.client(d), t.client(d, "other")
     t.sql("CREATE TABLE marks (a int)")
     plain.sql("BEGIN")
@@ -446,6 +446,7 @@ def over_tls(t):
     wait_until(lambda: d.log_has("hands over"), 5, "it begins")
     busy.sql("COMMIT")
     equal(d.wait_end(10), 0, "the status")
+    d.rewrite({"handover_timeout": "1s"})
     d.start_next()
     busy.sql("INSERT INTO marks VALUES (2)")
     idle.sql("SELECT 1")
