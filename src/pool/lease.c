@@ -28,20 +28,39 @@ has_server(enum lease_state state)
 	return state == LEASE_HELD || state == LEASE_CLEANING;
 }
 
+static bool
+may_move(enum lease_state from, enum lease_state to)
+{
+	return states[from].next & TO(to);
+}
+
+/* Logs a move, and ends the program if it is illegal. */
+static void __attribute__((noinline, cold)) log_move(const struct lease *l, enum lease_state to)
+{
+	if (!may_move(l->state, to))
+		log_fatal("lease", LOG_ALONE, "illegal move",
+			  LOG_MOVE(states[l->state].name, states[to].name),
+			  LOG_NUMBER("session", l->session));
+	log_debug("session", l->session, "lease", LOG_MOVE(states[l->state].name, states[to].name));
+}
+
+static void __attribute__((noinline, cold)) trace_move(const struct lease *l, enum lease_state to)
+{
+	if (l->state == LEASE_WAITING || to == LEASE_WAITING)
+		trace_add(TRACE_WAIT, loop_now_us(l->pool->all->loop), l->session, 0,
+			  to == LEASE_WAITING, to == LEASE_WAITING ? l->pool->conf->name : NULL,
+			  NULL);
+}
+
 static void
 lease_set_state(struct lease *l, enum lease_state to)
 {
 	enum lease_state was = l->state;
 
-	if (!(states[l->state].next & TO(to)))
-		log_fatal("lease", LOG_ALONE, "illegal move",
-			  LOG_MOVE(states[l->state].name, states[to].name),
-			  LOG_NUMBER("session", l->session));
-	log_debug("session", l->session, "lease", LOG_MOVE(states[l->state].name, states[to].name));
-	if (trace_on && (l->state == LEASE_WAITING || to == LEASE_WAITING))
-		trace_add(TRACE_WAIT, loop_now_us(l->pool->all->loop), l->session, 0,
-			  to == LEASE_WAITING, to == LEASE_WAITING ? l->pool->conf->name : NULL,
-			  NULL);
+	if (!may_move(was, to) || log_writes(LOG_DEBUG))
+		log_move(l, to);
+	if (trace_on)
+		trace_move(l, to);
 	l->state = to;
 	if (l->pool->all->parties.any && has_server(was) != has_server(to))
 		queue_count_server(l->pool->all, &l->turn, has_server(to) - has_server(was));
@@ -87,15 +106,10 @@ is_limited(struct lease *l, struct pool *pool)
 	return queue_full_party(l) != NULL;
 }
 
-/* Holds `srv`; if that is NULL, waits: at the end of the queue, or with `fresh` at its front, for a
- * server that nobody has had. */
+/* Waits at the end of the queue, or with `fresh` at its front, for a server that nobody has had. */
 static int
-hold_or_wait(struct lease *l, struct pool *pool, struct server *srv, bool fresh, struct err *e)
+wait_for_server(struct lease *l, struct pool *pool, bool fresh, struct err *e)
 {
-	if (srv) {
-		hold_server(l, pool, srv);
-		return 0;
-	}
 	if (pool_refuses(pool, e))
 		return -E_STATE;
 	l->pool = pool;
@@ -135,9 +149,12 @@ lease_oldest_wait(const struct pool *pool)
 int
 lease_enter(struct lease *l, struct pool *pool, struct err *e)
 {
-	bool limited = is_limited(l, pool);
+	struct server *srv = is_limited(l, pool) ? NULL : pool_take_idle(pool);
 
-	return hold_or_wait(l, pool, limited ? NULL : pool_take_idle(pool), false, e);
+	if (srv == NULL)
+		return wait_for_server(l, pool, false, e);
+	hold_server(l, pool, srv);
+	return 0;
 }
 
 /* ---- what its client does ---- */
@@ -252,12 +269,16 @@ end_work(struct lease *l)
 int
 lease_enter_fresh(struct lease *l, struct pool *pool, struct err *e)
 {
-	bool limited = is_limited(l, pool);
+	struct server *srv;
 
 	/* The pool of a joined scope has one server for good. */
 	if (pool->own_conf)
-		return hold_or_wait(l, pool, limited ? NULL : pool_take_idle(pool), false, e);
-	return hold_or_wait(l, pool, limited ? NULL : pool_take_fresh(pool), true, e);
+		return lease_enter(l, pool, e);
+	srv = is_limited(l, pool) ? NULL : pool_take_fresh(pool);
+	if (srv == NULL)
+		return wait_for_server(l, pool, true, e);
+	hold_server(l, pool, srv);
+	return 0;
 }
 
 /* Makes it NONE: it has neither a server nor a place in a queue any more. */

@@ -6,6 +6,7 @@
 #include "executor/joint.h"
 #include "executor/split.h"
 #include "relay/borrow.h"
+#include "relay/quick.h"
 #include "session/batch.h"
 #include "session/begin.h"
 #include "session/context.h"
@@ -390,6 +391,62 @@ goes_to_joint(const struct session *s)
 	return (l->state == LEASE_HELD ? l->pool : joint_current(s, s->pool))->own_conf;
 }
 
+/* A Query, or a message of the extended protocol that has to do with a statement? */
+static bool
+is_of_statement(char type)
+{
+	switch (type) {
+	case 'Q':
+	case 'P':
+	case 'B':
+	case 'D':
+	case 'E':
+	case 'C':
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The usual message of a statement: it does nothing to the session, whose state has nothing for
+ * which the message must be looked at. What judge_message() and with_lease() would ask besides
+ * concerns others. */
+static enum verdict
+judge_plain(struct session *s, struct message *m)
+{
+	enum verdict v = FORWARD;
+	struct progress *p;
+	bool told = false;
+
+	if (s->state == SESSION_IDLE)
+		v = without_lease(s, m);
+	if (v != FORWARD)
+		return v;
+	if (s->state != SESSION_ACTIVE)
+		return OVER;
+	/* The lease may have begun something. */
+	if (!quick_is_plain(s))
+		return with_lease(s, m);
+	p = &s->hold->lease.srv->progress;
+	if (progress_full(p) || (m->type != 'Q' && statement_must_wait(s, m))) {
+		judge_hold(s, true);
+		return HOLD;
+	}
+	note_request(s, m->type);
+	doing_note(s, m);
+	if (m->type != 'Q' || s->context.unnamed)
+		v = statement_unnamed(s, m, &told);
+	if (m->type == 'B')
+		progress_note(p, PROGRESS_WORKS);
+	if (told)
+		return v;
+	if (v == FORWARD && m->type != 'Q' && m->type != 'E')
+		v = statement_named(s, m);
+	if (v == FORWARD)
+		progress_sent(p, m->type);
+	return v;
+}
+
 enum verdict
 judge_message(struct session *s, struct message *m)
 {
@@ -416,6 +473,9 @@ judge_message(struct session *s, struct message *m)
 	}
 	message_decode(m);
 	effects_of_message(s, m);
+	if (m->effects.set == 0 && is_of_statement(m->type) && message_is_whole(m) &&
+	    quick_is_plain(s))
+		return judge_plain(s, m);
 	if ((m->effects.set & NOT_JOINED) && goes_to_joint(s) &&
 	    (v = refuse_joined(s, m)) != FORWARD)
 		return v;

@@ -8,14 +8,22 @@
 #include "session/statement.h"
 #include "wire/frame.h"
 
-/* Is there nothing in the session's state for which ordinary messages must be looked at? */
 static bool
 is_plain(const struct session *s)
 {
-	return s->context.resets == RESETS_NONE && s->rare->stack == NULL &&
-	       s->rare->slow == NULL && s->rare->listening == NULL &&
-	       s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
-	       !(s->hold->pinned & HOLD_PIN_MODE) && !s->pool->reads && !s->hold->apart;
+	const struct rare *r = s->rare;
+
+	if (r != &rare_none && (r->stack || r->slow || r->listening))
+		return false;
+	return s->context.resets == RESETS_NONE && s->block.state == BLOCK_NONE &&
+	       !s->extended.skip_sync && !(s->hold->pinned & HOLD_PIN_MODE) && !s->pool->reads &&
+	       !s->hold->apart;
+}
+
+bool
+quick_is_plain(const struct session *s)
+{
+	return is_plain(s);
 }
 
 /* Is it a Parse of the unnamed statement's own text, does that do nothing to the session, and must
