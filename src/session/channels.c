@@ -131,34 +131,67 @@ channels_end(struct session *s)
 }
 
 void
+channels_set_portal(struct session *s, const char *portal)
+{
+	struct listening *li = s->rare->listening;
+
+	free(li->portal);
+	li->portal = portal ? mem_strdup(portal) : NULL;
+	li->executed = portal == NULL;
+}
+
+bool
+channels_set_later(struct listening *li)
+{
+	if (li->later || li->portal == NULL || li->deeds.count != 1)
+		return false;
+	li->later = li->portal;
+	li->portal = NULL;
+	li->due = li->deeds.list[0];
+	li->deeds.list[0].spelled = NULL;
+	return true;
+}
+
+void
+channels_forget_later(struct listening *li)
+{
+	free(li->later);
+	free(li->due.spelled);
+	li->later = li->due.spelled = NULL;
+}
+
+void
+channels_forget_transaction(struct listening *li)
+{
+	channels_forget_later(li);
+	deeds_drop(&li->deeds);
+	for (unsigned i = 0; i < li->ntx; i++)
+		free(li->tx[i].deed.spelled);
+	free(li->tx);
+	li->tx = NULL;
+	li->ntx = li->marks = 0;
+	li->suspect = li->mixed = false;
+}
+
+void
 channels_free(struct session *s)
 {
 	struct listening *li = s->rare->listening;
 
 	if (li == NULL)
 		return;
-	deeds_drop(&li->deeds);
+	channels_forget_transaction(li);
 	buf_clear(&li->kept);
 	buf_clear(&li->converted);
 	buf_clear(&li->part);
 	buf_clear(&li->failure);
-	free(li->tx);
 	free(li->clearing);
+	free(li->portal);
 	free(li->lost);
 	if (li->state == LISTENING_FAILED)
 		err_clear(&li->failed);
 	free(li);
 	s->rare->listening = NULL;
-}
-
-void
-channels_forget_transaction(struct listening *li)
-{
-	deeds_drop(&li->deeds);
-	free(li->tx);
-	li->tx = NULL;
-	li->ntx = li->marks = 0;
-	li->suspect = li->mixed = false;
 }
 
 unsigned
@@ -187,8 +220,10 @@ transaction_pack(struct pack *p, struct listening *li)
 	}
 	if (pack_reading(p))
 		li->tx = mem_calloc(li->ntx + 1, sizeof *li->tx);
-	for (unsigned i = 0; i < li->ntx; i++)
-		PACK(p, li->tx[i]);
+	for (unsigned i = 0; i < li->ntx; i++) {
+		deed_pack(p, &li->tx[i].deed);
+		PACK(p, li->tx[i].mark);
+	}
 }
 
 void
@@ -212,6 +247,10 @@ channels_pack(struct pack *p, struct session *s)
 	PACK(p, li->suspect);
 	PACK(p, li->prepared);
 	deeds_pack(p, &li->deeds);
+	pack_str(p, &li->portal);
+	PACK(p, li->executed);
+	pack_str(p, &li->later);
+	deed_pack(p, &li->due);
 	transaction_pack(p, li);
 	pack_buf(p, &li->kept);
 	pack_buf(p, &li->converted);

@@ -53,12 +53,21 @@ may_give(const struct session *s)
 	}
 }
 
+/* Does anything wait for the client? */
+static bool
+is_kept(const struct session *s)
+{
+	const struct listening *li = s->rare->listening;
+
+	return li->kept.len > 0 || li->converted.len > 0;
+}
+
 static void
 give(struct session *s)
 {
 	struct listening *li = s->rare->listening;
 
-	while ((li->kept.len > 0 || li->converted.len > 0) && may_give(s)) {
+	while (is_kept(s) && may_give(s)) {
 		const char *other = kept_other_encoding(s);
 		struct buf *from = li->converted.len > 0 ? &li->converted : &li->kept;
 		size_t n = kept_portion(from, other && from == &li->kept);
@@ -100,7 +109,7 @@ must_mark(const struct session *s)
 	const struct progress *p = &s->hold->lease.srv->progress;
 
 	return li->state == LISTENING_PASSED && (li->purpose == INSIDE || li->purpose == AMONG) &&
-	       !li->mixed && p->error[0] == 0 && p->status == 'T';
+	       li->executed && !li->mixed && p->error[0] == 0 && p->status == 'T';
 }
 
 /* Is the ReadyForQuery that comes now one behind which notifications may be given, or one that
@@ -190,6 +199,11 @@ listening_turn(struct session *s)
 		give_ready(s);
 	else
 		give(s);
+	if (s->rare->listening->gives_first && !session_gone(s) && !is_kept(s)) {
+		s->rare->listening->gives_first = false;
+		stream_resume(&s->stream);
+		session_wake(s);
+	}
 	/* From here on its messages go the quick way again. */
 	if (s->state == SESSION_IDLE && channels_unused(s))
 		channels_free(s);
@@ -223,18 +237,6 @@ enter_saving(struct session *s)
 }
 
 static void
-look(struct session *s)
-{
-	if (s->rare->listening->state != LISTENING_LOOKS)
-		channels_set_state(s, LISTENING_LOOKS);
-	enter_saving(s);
-	inquiry_ask(s, "SELECT pg_catalog.pg_listening_channels()",
-		    s->hold->lease.srv->progress.muted ? INQUIRY_PASSES_NOTHING
-						       : INQUIRY_PASSES_AT_END,
-		    INQUIRY_ROWS | INQUIRY_AGAIN);
-}
-
-static void
 cannot_look(struct session *s, const char *why)
 {
 	struct err e;
@@ -242,6 +244,33 @@ cannot_look(struct session *s, const char *why)
 	err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, why);
 	session_fail(s, &e);
 	err_clear(&e);
+}
+
+/* Turns the session's own statement_timeout off, for one text of several statements. */
+#define PATIENT "SET LOCAL statement_timeout = 0; "
+
+static void
+look(struct session *s)
+{
+	struct buf sql;
+
+	buf_init(&sql, SQL_MAX);
+	if (inquiry_state(s) == INQUIRY_CUT_SHORT)
+		buf_add_fmt(&sql, PATIENT);
+	outcome_question(s->rare->listening, &sql);
+	if (s->rare->listening->state != LISTENING_LOOKS)
+		channels_set_state(s, LISTENING_LOOKS);
+	enter_saving(s);
+	if (sql.failed) {
+		buf_clear(&sql);
+		cannot_look(s, "too many names have to be read");
+		return;
+	}
+	inquiry_ask(s, (char *)buf_data(&sql),
+		    s->hold->lease.srv->progress.muted ? INQUIRY_PASSES_NOTHING
+						       : INQUIRY_PASSES_AT_END,
+		    INQUIRY_ROWS | INQUIRY_AGAIN);
+	buf_clear(&sql);
 }
 
 /* The server has told what it listens to. Returns true if it is to be told to end that, or if the
@@ -257,7 +286,7 @@ take_look(struct session *s)
 	deed_names_init(&told);
 	deed_names_init(&names);
 	buf_init(&sql, SQL_MAX);
-	outcome_told(inquiry_rows(s), &told);
+	outcome_told(li, inquiry_rows(s), &told);
 	outcome_names(li, &told, &names);
 	outcome_keep(li, &names);
 	listens = outcome_unlisten(li, &told, &sql);
@@ -283,8 +312,9 @@ take_look(struct session *s)
 	if (sql.len > 1 && !sql.failed) {
 		channels_set_state(s, LISTENING_CLEARS);
 		free(li->clearing);
-		li->clearing = mem_strdup((char *)buf_data(&sql));
-		inquiry_ask(s, li->clearing, s->rare->inquiry->passes, INQUIRY_AGAIN);
+		li->clearing = mem_printf(PATIENT "%s", (char *)buf_data(&sql));
+		inquiry_ask(s, li->clearing + sizeof PATIENT - 1, s->rare->inquiry->passes,
+			    INQUIRY_AGAIN);
 	}
 	buf_clear(&sql);
 	return li->state == LISTENING_CLEARS;
@@ -300,8 +330,10 @@ join_transaction(struct session *s, unsigned number)
 		log_fatal("session", s->id, "no random numbers");
 	if (li->deeds.count > 0)
 		li->tx = mem_realloc(li->tx, (li->ntx + li->deeds.count) * sizeof *li->tx);
-	for (unsigned i = 0; i < li->deeds.count; i++)
+	for (unsigned i = 0; i < li->deeds.count; i++) {
 		li->tx[li->ntx++] = (struct marked){li->deeds.list[i], number};
+		li->deeds.list[i].spelled = NULL;
+	}
 	deeds_drop(&li->deeds);
 }
 
@@ -465,8 +497,11 @@ passed_answered(struct session *s)
 			mark(s);
 			return true;
 		}
+		if (!li->executed && good && p->status == 'T' && !li->mixed &&
+		    channels_set_later(li))
+			break;
 		/* It is not known what has become of it. */
-		if (p->status == 'I' || li->mixed) {
+		if (p->status == 'I' || li->mixed || (good && !li->executed)) {
 			s->hold->pinned |= SQLCLASS_LISTEN;
 			s->hold->pins_doubtful = true;
 			/* With pin = off that must not be lost in silence: take_look(). */
@@ -479,7 +514,7 @@ passed_answered(struct session *s)
 		}
 		break;
 	case SINGLE:
-		if (!good)
+		if (!good || !li->executed)
 			deeds_drop(&li->deeds);
 		look(s);
 		return true;
@@ -491,6 +526,11 @@ passed_answered(struct session *s)
 		s->hold->lease.srv->progress.muted = false;
 		break;
 	default:
+		good = good && li->executed;
+		if (good && p->status == 'I' && deeds_ask(&li->deeds)) {
+			look(s);
+			return true;
+		}
 		if (good && p->status == 'I')
 			outcome_do(li);
 		deeds_drop(&li->deeds);
@@ -541,8 +581,6 @@ answer_query(struct session *s)
 	struct listening *li = s->rare->listening;
 	struct buf out;
 
-	/* What was told before comes before. */
-	give(s);
 	buf_init(&out, SQL_MAX);
 	for (unsigned i = 0; i < li->deeds.count; i++)
 		msg_complete(&out, li->deeds.list[i].what == LISTEN ? "LISTEN" : "UNLISTEN");
@@ -577,7 +615,8 @@ ask(struct session *s, enum purpose purpose, struct buf *sql)
 	struct buf names;
 
 	buf_init(&names, NAMES_MAX);
-	for (unsigned i = 0; i < li->deeds.count; i++)
+	/* What the session's own server LISTENs to is not the keeper's. */
+	for (unsigned i = 0; purpose != ENDS && i < li->deeds.count; i++)
 		if (li->deeds.list[i].what == LISTEN)
 			buf_add_str(&names, li->deeds.list[i].name);
 	for (unsigned i = 0; i < li->ntx; i++)
@@ -609,6 +648,14 @@ pass(struct session *s, enum purpose purpose)
 	li->purpose = purpose;
 	li->goes = true;
 	return FORWARD;
+}
+
+/* The message has deeds: when do they count? */
+static void
+note_when(struct session *s, const struct message *m)
+{
+	if (s->rare->listening)
+		channels_set_portal(s, m->type == 'B' ? m->portal : NULL);
 }
 
 unsigned
@@ -723,14 +770,25 @@ has_room(const struct session *s, const struct deeds *d)
 }
 
 /* A text goes the usual way. If it ends listening, it does so for the keeper's channels, too, when
- * it has succeeded. */
+ * it has succeeded. What was committed before it comes before it. */
 static enum verdict
 pass_ends(struct session *s, struct deeds *d)
 {
+	bool any = false;
+	struct buf sql;
+	enum verdict v;
+
 	if (channels_count(s) == 0 || d->count == 0)
 		return FORWARD;
+	for (unsigned i = 0; i < d->count; i++)
+		any |= d->list[i].what != LISTEN;
 	set_deeds(s, d);
-	return pass(s, ENDS);
+	if (!any)
+		return pass(s, ENDS);
+	buf_init(&sql, SQL_MAX);
+	v = ask(s, ENDS, &sql);
+	buf_clear(&sql);
+	return v;
 }
 
 /* The same in a transaction: it gets a mark, unless its own statements would undo that, or be
@@ -791,6 +849,9 @@ judge_text(struct session *s, struct message *m, unsigned set, const char *text,
 
 	buf_init(&sql, SQL_MAX);
 	deeds_read(s, text, bytes, inside || type == 'B', &d, &sql);
+	if (d.count > 0 && listens_by_keeper(s, &d))
+		channels_need(s);
+	note_when(s, m);
 	if (d.only && !listens_by_keeper(s, &d)) {
 		deeds_drop(&d);
 		buf_clear(&sql);
@@ -834,11 +895,12 @@ commits_deeds(struct session *s, unsigned set)
 
 /* DISCARD ALL: when it has succeeded, the session listens to nothing. */
 static enum verdict
-judge_discard_all(struct session *s)
+judge_discard_all(struct session *s, const struct message *m)
 {
 	struct deeds d = {0};
 	enum verdict v;
 
+	note_when(s, m);
 	deeds_add(&d, UNLISTEN_ALL);
 	v = pass_ends(s, &d);
 	deeds_drop(&d);
@@ -854,14 +916,17 @@ judge_query(struct session *s, struct message *m, bool after_refusal)
 	enum verdict v;
 
 	if ((!commits && !discards && !(m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))) ||
-	    !message_is_whole(m) || !message_is_well_formed(m) || m->effects.unsure)
+	    !message_is_whole(m) || !message_is_well_formed(m))
 		return FORWARD;
 	if (is_extended(s))
 		return FORWARD;
+	/* When all before it is answered, it is certain how it is read. */
 	if (is_answer_due(s))
 		return hold(s);
+	if (m->effects.unsure)
+		return FORWARD;
 	if (m->effects.set == SQLCLASS_DISCARD_ALL)
-		return judge_discard_all(s);
+		return judge_discard_all(s, m);
 	if (!commits)
 		return judge_text(s, m, m->effects.set, m->sql, m->sql_bytes, after_refusal);
 	buf_init(&sql, SQL_MAX);
@@ -895,7 +960,7 @@ judge_bind(struct session *s, struct message *m, bool after_refusal)
 	if (set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))
 		return judge_text(s, m, set, text, bytes, after_refusal);
 	if ((set & SQLCLASS_DISCARD_ALL) && !is_inside(s))
-		return judge_discard_all(s);
+		return judge_discard_all(s, m);
 	if (!commits_deeds(s, set) || after_refusal)
 		return FORWARD;
 	buf_init(&sql, SQL_MAX);
@@ -923,6 +988,33 @@ forget_lease(struct session *s)
 	}
 }
 
+static bool
+is_portal(const struct message *m, const char *portal)
+{
+	return portal && m->portal && strcmp(m->portal, portal) == 0;
+}
+
+/* A message behind a Bind whose portal counts when it is executed. */
+static void
+note_portal(struct session *s, const struct message *m)
+{
+	struct listening *li = s->rare->listening;
+
+	if (m->type == 'E' && is_portal(m, li->portal))
+		li->executed = true;
+	else if ((m->type == 'B' || m->type == 'C') && !li->executed && is_portal(m, li->portal))
+		deeds_drop(&li->deeds);
+	if (!is_portal(m, li->later))
+		return;
+	/* In an exchange with another one it is not known which of them does what. */
+	if (m->type == 'E') {
+		li->mixed = true;
+		s->hold->pinned |= SQLCLASS_LISTEN;
+		s->hold->pins_doubtful = true;
+	}
+	channels_forget_later(li);
+}
+
 /* A message behind one that was passed: the rest of its exchange passes, too; all else waits. */
 static enum verdict
 judge_behind(struct session *s, const struct message *m)
@@ -931,9 +1023,29 @@ judge_behind(struct session *s, const struct message *m)
 
 	if (!is_extended(s))
 		return hold(s);
+	note_portal(s, m);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'Q' || m->type == 'F')
 		li->mixed = true;
 	return FORWARD;
+}
+
+/* Executes a portal that was bound earlier in the transaction. */
+static enum verdict
+judge_later(struct session *s, const struct message *m)
+{
+	struct listening *li = s->rare->listening;
+	struct deeds d = {0};
+
+	if (m->type != 'E' || is_in_error(s)) {
+		channels_forget_later(li);
+		return FORWARD;
+	}
+	*deeds_add(&d, LISTEN) = li->due;
+	li->due.spelled = NULL;
+	channels_forget_later(li);
+	set_deeds(s, &d);
+	channels_set_portal(s, NULL);
+	return pass(s, INSIDE);
 }
 
 /* A session that listens gets each ReadyForQuery behind the notifications that belong before it:
@@ -948,6 +1060,20 @@ waits_for_ready(const struct session *s, const struct message *m)
 	p = &s->hold->lease.srv->progress;
 	return p->ready_due > p->own_syncs && !p->extended && p->copy == COPY_NONE &&
 	       m->type != 'H' && m->type != 'd' && m->type != 'c' && m->type != 'f';
+}
+
+/* The keeper has granted the message: must what was told before wait for its conversion, or for a
+ * client that is slow? Then the message waits, too, as it may end the channels of that. */
+static bool
+must_give_first(struct session *s)
+{
+	const struct listening *li = s->rare->listening;
+
+	if (li->purpose == COMMIT)
+		return false;
+	give(s);
+	return !session_gone(s) && is_kept(s) &&
+	       (li->listener.converting || stream_is_slow(&s->stream));
 }
 
 enum verdict
@@ -975,6 +1101,10 @@ listening_judge(struct session *s, struct message *m)
 			abandon(s); /* forget_lease() */
 			break;
 		}
+		if (must_give_first(s)) {
+			li->gives_first = true;
+			return hold(s);
+		}
 		if (li->purpose != ALONE && !is_in_error(s))
 			return pass(s, li->purpose);
 		if (li->purpose != ALONE)
@@ -997,6 +1127,8 @@ listening_judge(struct session *s, struct message *m)
 	}
 	if (m->type == 'Q')
 		return judge_query(s, m, was == LISTENING_REFUSED);
+	if (li && is_portal(m, li->later))
+		return judge_later(s, m);
 	if (m->type == 'P' && (m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)))
 		channels_need(s)->prepared = true; /* its Bind is judged here */
 	if (m->type == 'B' && li)

@@ -468,7 +468,7 @@ def without_pin(t):
     for name in ("one", "two", "three", "four"):
         other.sql("NOTIFY " + name)
     equal(notifications(a, 4), [(n, "") for n in ("one", "two", "three", "four")], "what comes")
-    for text in ("LISTEN one; SELECT 1", 'LISTEN U&"d\\0061t"'):
+    for text in ("LISTEN one; SELECT 1", 'LISTEN U&"d\\00e9j"'):
         equal([e.sqlstate for e in a.ask(text).errors], ["0A000"], text)
         if ";" not in text:
             equal([e.sqlstate for e in a.ask_extended(text).errors], ["0A000"], text)
@@ -714,6 +714,102 @@ def spellings(t):
                 seen.append(got)
                 c.close()
             equal(seen[1], seen[0], "%r" % text)
+
+
+@test
+def asked(t):
+    """an UNLISTEN whose name is not read for certain ends the channel that PostgreSQL ends: the server is asked. In a
+    transaction that takes effect with its COMMIT, and not if it is rolled back"""
+    d = t.daemon(size=2)
+    other = t.direct()
+    names = ("ch", "\u00e9", "\u00c9", "w" * 63, "keep")
+    texts = ('UNLISTEN U&"c\\0068"', "UNLISTEN U&\"c!0068\" UESCAPE /* */ '!'", 'UNLISTEN U&"\\00e9"', "UNLISTEN \u00e9",
+             "UNLISTEN \u00c9", 'UNLISTEN "\u00c9"', "UNLISTEN %s" % ("w" * 80), 'UNLISTEN "%s"' % ("w" * 80),
+             "SET standard_conforming_strings = off; UNLISTEN ch", "UNLISTEN \u00e9; SELECT 1/0", 'SELECT 1; UNLISTEN U&"\\00e9"',
+             'UNLISTEN U&"\\00e9"; SELECT 1', 'UNLISTEN U&"\\00e9"; LISTEN "\u00e9"', 'LISTEN U&"c\\0068"; UNLISTEN U&"c\\0068"')
+    frames = ("%s", "BEGIN|%s|COMMIT", "BEGIN|%s|ROLLBACK", "BEGIN|SAVEPOINT s|%s|ROLLBACK TO s|COMMIT",
+              "BEGIN|LISTEN ch|%s|SAVEPOINT s|UNLISTEN keep|ROLLBACK TO s|COMMIT", "BEGIN|%s|LISTEN ch|COMMIT")
+    for encoding in ("UTF8", "LATIN1"):
+        for text in texts:
+            for frame in frames:
+                if ";" in text and "SAVEPOINT" in frame and "1/0" in text:
+                    continue
+                statements = [x.encode(encoding) for x in (frame % text).split("|")]
+                seen = []
+                wait_until(lambda: not d.clients(), 10, "nobody is there")
+                for c in (t.direct(client_encoding=encoding), t.client(d, client_encoding=encoding)):
+                    for name in names:
+                        c.sql(('LISTEN "%s"' % name).encode(encoding))
+                    c.sql("LISTEN fence")
+                    errors = []
+                    for x in statements:
+                        errors += [e.sqlstate for e in c.ask(x).errors]
+                    for name in names:
+                        other.sql('NOTIFY "%s"' % name)
+                    other.sql("NOTIFY fence, 'end'")
+                    pinned = any(x["pinned"] for x in d.clients())
+                    seen.append((errors, heard_in_any_order(c, names, encoding) if pinned else heard(c, "end", text)))
+                    if pinned:
+                        seen[0] = (seen[0][0], sorted(seen[0][1]))
+                    c.close()
+                equal(seen[1], seen[0], "%r in %s, %r" % (text, encoding, frame))
+
+
+@test
+def bound_only(t):
+    """LISTEN and UNLISTEN of a Bind count when its portal is executed, also later in its transaction"""
+    d = t.daemon(size=2)
+    other = t.direct()
+
+    def bind(text, portal=""):
+        return wire.parse(text) + wire.bind(portal=portal)
+    begin, commit = wire.query("BEGIN"), wire.query("COMMIT")
+    programs_ = (
+        ("LISTEN", bind("LISTEN x") + wire.sync()), ("UNLISTEN", bind("UNLISTEN ch") + wire.sync()),
+        ("DISCARD", bind("DISCARD ALL") + wire.sync()), ("*", bind("UNLISTEN *", "p") + wire.sync()),
+        ("rebound", bind("LISTEN x") + wire.bind(statement="") + wire.execute() + wire.sync()),
+        ("another", bind("LISTEN x") + bind("SELECT 1") + wire.execute() + wire.sync()),
+        ("closed", bind("LISTEN x", "p") + wire.close_("P", "p") + wire.execute("p") + wire.sync()),
+        ("in a transaction", begin + bind("LISTEN x") + wire.sync() + commit),
+        ("unlisten in one", begin + bind("UNLISTEN ch") + wire.sync() + commit),
+        ("later", begin + bind("LISTEN x", "p") + wire.sync() + wire.execute("p") + wire.sync() + commit),
+        ("later, UNLISTEN", begin + bind("UNLISTEN ch", "p") + wire.sync() + wire.execute("p") + wire.sync() + commit),
+        ("later, asked", begin + bind('UNLISTEN U&"!00e9" UESCAPE \'!\'', "p") + wire.sync() + wire.execute("p") +
+         wire.sync() + commit),
+        ("later, rolled back", begin + bind("LISTEN x", "p") + wire.sync() + wire.query("SAVEPOINT s") + wire.execute("p") +
+         wire.sync() + wire.query("ROLLBACK TO s") + commit),
+        ("later, closed", begin + bind("LISTEN x", "p") + wire.sync() + wire.close_("P", "p") + wire.sync() + commit),
+        ("later, with others", begin + bind("LISTEN x", "p") + wire.sync() + bind("SELECT 1") + wire.execute() +
+         wire.execute("p") + wire.sync() + commit),
+        ("two", begin + bind("LISTEN x", "p") + wire.sync() + bind("LISTEN y", "q") + wire.sync() + wire.execute("q") +
+         wire.sync() + wire.execute("p") + wire.sync() + commit),
+    )
+    for what, program in programs_:
+        seen = []
+        for c in (t.direct(), t.client(d)):
+            for name in ("ch", "\u00e9"):
+                c.sql('LISTEN "%s"' % name)
+            errors = []
+            for _ in range(program.count(wire.sync()) + program.count(b"Q\0")):
+                c.send(program) if not _ else None
+                errors += [e.sqlstate for e in c.until_ready().errors]
+            for name in ("x", "y", "ch", "\u00e9"):
+                other.sql('NOTIFY "%s"' % name)
+            seen.append((errors, heard_in_any_order(c, (), "")))
+            c.close()
+        equal(seen[1], seen[0], what)
+
+
+def heard_in_any_order(c, names, encoding):
+    """What comes until it has ended to listen; sorted."""
+    c.send(wire.query("UNLISTEN *"))
+    got = []
+    while True:
+        kind, body = c.read()
+        if kind == "A":
+            got.append(told(body))
+        elif kind == "Z":
+            return sorted(x for x in got if x[0] != "fence")
 
 
 def _until_empty(c):
