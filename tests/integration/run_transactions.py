@@ -9,7 +9,7 @@ import time
 
 from pgwtest import Skip, check, child, equal, main, only_local, slow_factor, test, wait_until
 from pgwtest.daemon import SANITIZE_ENV, program
-from pgwtest.runs import PY, READY, Running, ends_within, has_children, holding, is_gone, locks, run, words
+from pgwtest.runs import PY, READY, Running, ends_within, has_children, holding, is_gone, locks, ms, run, words
 from pgwtest.server import bindir
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -161,7 +161,8 @@ def environment(t):
     d = t.daemon(pools={n: {"conninfo": t.conninfo(), "size": 2} for n in ("one", "two")})
     before = {"PGHOST": "elsewhere", "PGPORT": "1", "PGDATABASE": "no", "PGUSER": "postgres", "PGHOSTADDR": "127.0.0.1", "PGSERVICE": "s",
               "PGSSLMODE": "verify-full", "PGREQUIREPEER": "x", "PGGSSENCMODE": "require", "PGCHANNELBINDING": "require",
-              "PGTARGETSESSIONATTRS": "standby", "PGAPPNAME": "mine", "PGTZ": "UTC", "PGPASSWORD": "secret", "ODD": "a\nb", "EMPTY": ""}
+              "PGTARGETSESSIONATTRS": "standby", "PGSSLCERTMODE": "require", "PGREQUIREAUTH": "scram-sha-256", "PGREQUIRESSL": "1",
+              "PGSSLNEGOTIATION": "direct", "PGLOADBALANCEHOSTS": "random", "PGAPPNAME": "mine", "PGTZ": "UTC", "PGPASSWORD": "secret", "ODD": "a\nb", "EMPTY": ""}
 
     def seen(*options, **env):
         full = dict(SANITIZE_ENV, PATH=os.environ["PATH"], **before)
@@ -400,8 +401,8 @@ BUSY = ("import os, subprocess, sys\n"
         "sys.stdin.read()\n")
 
 
-def busy(t, d, *options):
-    return Running(t, d, ("--pool", "db") + options, BUSY % pg("psql")).ready()
+def busy(t, d, *options, **how):
+    return Running(t, d, ("--pool", "db") + options, BUSY % pg("psql"), **how).ready()
 
 
 @test
@@ -409,11 +410,12 @@ def lost(t):
     """deadline, KILL of scope and session, PostgreSQL and pgwithd gone: the program is ended, 77, nothing is kept"""
     t.sql("CREATE TABLE t (n int)")
     d = t.daemon(size=2)
+    limit = 0.7 * slow_factor()  # seconds: the program is up before it
     began = time.monotonic()
-    p = busy(t, d, "--deadline", "700ms")
+    p = busy(t, d, "--deadline", ms(limit))
     status, _, err = p.ended()
     equal(status, 77, err)
-    check("deadline" in err and time.monotonic() - began < 3 * slow_factor(), err)
+    check("deadline" in err and time.monotonic() - began < limit + 2.3 * slow_factor(), err)
     check(is_gone(p.program), "the program is gone")
     quiet(d)
     for kill in ("KILL SCOPE %s", "KILL SESSION %s"):
@@ -480,6 +482,11 @@ def limits(t):
     equal(t.value("SELECT count(*) FROM t"), "3", "rows")
 
 
+def commits(d, seen):
+    """Waits until the log, beyond what was seen of it, says that a commit is under way."""
+    wait_until(lambda: any(" work " in x and "commit" in x for x in d.log_text()[seen:].splitlines()), 5, "the commit is under way")
+
+
 @test
 def signal_at_commit(t):
     """a signal while PostgreSQL commits: the exit status says what has become of it"""
@@ -490,11 +497,12 @@ def signal_at_commit(t):
     for i in range(6):
         p = busy(t, d)
         backend, = d.server_pids()
+        seen = len(d.log_text())
         os.kill(backend, signal.SIGSTOP)
         try:
             p.p.stdin.close()
             wait_until(lambda: is_gone(p.program), 5, "the program has ended")
-            wait_until(lambda: " work " in d.log_text()[-3000:] and "commit" in d.log_text()[-3000:], 5, "the commit is under way")
+            commits(d, seen)
             os.kill(p.pid, t.random.choice((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)))
             time.sleep(0.1)
         finally:
@@ -533,11 +541,12 @@ def cut_short(t):
         equal(t.value("SELECT count(*) FROM t"), "0", "rows")
     p = busy(t, d)
     backend, = d.server_pids()
+    seen = len(d.log_text())
     os.kill(backend, signal.SIGSTOP)
     try:
         p.p.stdin.close()
         wait_until(lambda: is_gone(p.program) and not has_children(p.pid), 5, "the program has ended")
-        wait_until(lambda: " work " in d.log_text()[-3000:] and "commit" in d.log_text()[-3000:], 5, "the commit is under way")
+        commits(d, seen)
         d.console_close()
         os.kill(d.pid, signal.SIGSTOP)
         try:
@@ -552,6 +561,56 @@ def cut_short(t):
     equal((status, err), (77, "pgwith: a signal has come, and pgwithd does not answer: whether the transaction was committed is not known\n"),
           "status")
     quiet(d)
+
+
+@test
+def cut_short_in_a_question(t):
+    """two signals at the end, while the question of each second is still unanswered: what is told is the same"""
+    only_local("it stops pgwithd")
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(size=1)
+    p = busy(t, d)
+    d.console_close()
+    os.kill(d.pid, signal.SIGSTOP)
+    try:
+        time.sleep(1.2)  # pgwith run asks each second
+        p.p.stdin.close()
+        wait_until(lambda: is_gone(p.program) and not has_children(p.pid), 5, "the program has ended")
+        os.kill(p.pid, signal.SIGTERM)
+        check(not ends_within(p, 0.3), "it waits")
+        os.kill(p.pid, signal.SIGTERM)
+        status, _, err = p.ended()
+    finally:
+        os.kill(d.pid, signal.SIGCONT)
+    equal((status, err), (77, "pgwith: a signal has come, and pgwithd does not answer: nothing is committed\n"), "status")
+    quiet(d)
+    equal(t.value("SELECT count(*) FROM t"), "0", "rows")
+
+
+@test
+def ignored_signals(t):
+    """a signal that was ignored (nohup, a job in the background of a script) or blocked as pgwith run began does not cut the commit short"""
+    only_local("it stops pgwithd")
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(size=1)
+    begin = "import os, signal, sys; %s; os.execvp(sys.argv[1], sys.argv[1:])"
+    rows = 0
+    for how in ("signal.signal(%d, signal.SIG_IGN)", "signal.pthread_sigmask(signal.SIG_BLOCK, [%d])"):
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            p = busy(t, d, wrap=(PY, "-c", begin % (how % number)))
+            d.console_close()
+            os.kill(d.pid, signal.SIGSTOP)
+            try:
+                p.p.stdin.close()
+                wait_until(lambda p=p: is_gone(p.program) and not has_children(p.pid), 5, "the program has ended")
+                os.kill(p.pid, number)
+                check(not ends_within(p, 0.1), "it waits for pgwithd")
+            finally:
+                os.kill(d.pid, signal.SIGCONT)
+            rows += 1
+            equal(p.ended(), (0, "", ""), "%s, %s" % (number.name, how))
+            equal(t.value("SELECT count(*) FROM t"), str(rows), "rows")
+            quiet(d)
 
 
 @test
