@@ -91,8 +91,9 @@ static bool send_unit(struct joint *);
 static void end_member(struct joint *, const char *sqlstate, const char *why);
 static void front_readable(struct stream *, void *arg);
 static void front_drained(struct stream *, void *arg);
+static bool front_hung_up(struct stream *, void *arg);
 
-static const struct stream_ops front_ops = {.readable = front_readable, .drained = front_drained};
+static const struct stream_ops front_ops = {front_readable, front_drained, front_hung_up};
 
 /* ---- the members' server ---- */
 
@@ -292,6 +293,14 @@ names_fit(const uint8_t *body, size_t bytes)
 	return end && memchr(end + 1, 0, (size_t)(body + bytes - end - 1));
 }
 
+/* Ends the member for its next message, when all that stands before that has been executed. */
+static void
+end_in_turn(struct joint *j, const char *sqlstate, const char *why)
+{
+	if (unit_reads_next(&j->unit))
+		end_member(j, sqlstate, why);
+}
+
 /* Handles the message at the beginning of j->in, if it is there. Nothing else is half way to
  * PostgreSQL. Returns false if more must come, or it must wait. */
 static bool
@@ -307,22 +316,23 @@ member_message(struct joint *j)
 	j->incomplete = r == -E_AGAIN;
 	if (r == -E_AGAIN)
 		return false;
-	if (r < 0) {
-		end_member(j, "08P01", "invalid message length");
+	/* PostgreSQL would close its connection, which is that of all members. */
+	if (r < 0 || frame_is_too_long(&f)) {
+		end_in_turn(j, "08P01", "invalid message length");
 		return false;
 	}
 	need = needed(&f);
 	if (need > UNIT_TEXT_MAX) {
-		end_member(j, "54000",
-			   "a message with SQL text is longer than 16 MB, which is too "
-			   "long for a joined scope");
+		end_in_turn(j, "54000",
+			    "a message with SQL text is longer than 16 MB, which is too "
+			    "long for a joined scope");
 		return false;
 	}
 	j->incomplete = j->in.len < FRAME_HEADER + need;
 	if (j->incomplete)
 		return false;
 	if (need < f.body && f.type == 'B' && !names_fit(data + FRAME_HEADER, need)) {
-		end_member(j, "54000", "the names in a Bind message are too long");
+		end_in_turn(j, "54000", "the names in a Bind message are too long");
 		return false;
 	}
 	u->flags = lexing(j);
@@ -455,6 +465,14 @@ front_readable(struct stream *st, void *arg)
 	if (j->in.failed)
 		lose(j, "too much has come from a member");
 	joint_go_on_(j);
+}
+
+/* While much of the member waits: nobody needs that any more. */
+static bool
+front_hung_up(struct stream *st, void *arg)
+{
+	front_closed(arg);
+	return true;
 }
 
 static void

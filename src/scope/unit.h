@@ -156,6 +156,14 @@ unit_is_busy(const struct unit *u)
 	return u->state != UNIT_REST;
 }
 
+/* Would a server be about to read the member's next message, with all before it executed? */
+static inline bool
+unit_reads_next(const struct unit *u)
+{
+	return u->state == UNIT_REST || u->state == UNIT_EXCHANGE ||
+	       (u->state == UNIT_QUERY && u->copying);
+}
+
 /* Can it be handed over now? If not, it can be after the next answers of the server. */
 bool unit_can_move(const struct unit *);
 /* For the handover. */
