@@ -40,8 +40,8 @@ unit_init(struct unit *u, uint64_t random)
 {
 	*u = (struct unit){.status = 'T'};
 	snprintf(u->name, sizeof u->name, "pgwith_unit_%016llx", (unsigned long long)random);
-	list_init(&u->names);
-	list_init(&u->sent);
+	unitname_init(&u->names);
+	unitname_init(&u->sent);
 	buf_init(&u->error, ERROR_MAX);
 	unitlocal_init(&u->locals, u->name);
 	buf_init(&u->out, OUT_MAX);
@@ -605,8 +605,8 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		/* A simple Query ends the unnamed statement and portal. The server may get none of
 		 * it: it must not execute a COMMIT that was prepared before. */
 		if (unitname_find(&u->names, 'S', "") || unitname_find(&u->names, 'P', "")) {
-			unitname_note(&u->names, 'S', "", NULL);
-			unitname_note(&u->names, 'P', "", NULL);
+			unitname_forget(&u->names, 'S', "");
+			unitname_forget(&u->names, 'P', "");
 			begin_own(u, UNIT_OWN_FORGET);
 		} else {
 			next_part(u);
@@ -617,8 +617,8 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		begin_own(u, UNIT_OWN_OPEN);
 		return UNIT_HOLD;
 	}
-	unitname_note(&u->names, 'S', "", NULL);
-	unitname_note(&u->names, 'P', "", NULL);
+	unitname_forget(&u->names, 'S', "");
+	unitname_forget(&u->names, 'P', "");
 	u->failed = false;
 	u->state = UNIT_QUERY;
 	return UNIT_PASS;
@@ -691,6 +691,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 
 	if (u->state == UNIT_EXCHANGE && u->failed)
 		return UNIT_DROP;
+	if (u->state == UNIT_EXCHANGE && unitname_full(&u->sent))
+		return UNIT_HOLD;
 	if (type == 'E')
 		kind = kind_of_execute(u, body, bytes, &portal, &stmt);
 	if (kind == UNITKIND_SETS && (u->captured || u->status == 'E' || portal->done)) {

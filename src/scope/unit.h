@@ -106,11 +106,11 @@ struct unit {
 	struct unit_locals locals;
 	bool captured; /* what comes ahead of a SET LOCAL has been done, and it comes next */
 
-	struct list names;  /* unitname.h */
-	struct list sent;   /* of it: what the server has not answered */
-	struct buf out;     /* messages for the server, to be sent before what is passed */
-	struct buf reply;   /* messages for the member, likewise */
-	const char *broken; /* static: the scope cannot go on; NULL: it can */
+	struct unit_names names;
+	struct unit_names sent; /* what the server has not answered of it */
+	struct buf out;         /* messages for the server, to be sent before what is passed */
+	struct buf reply;       /* messages for the member, likewise */
+	const char *broken;     /* static: the scope cannot go on; NULL: it can */
 };
 
 /* `random`: a number that nobody can guess, for the savepoint's name. */

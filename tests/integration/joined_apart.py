@@ -144,5 +144,62 @@ def too_long(t):
     equal(t.value("SELECT count(*) FROM t"), str(2 * len(TOO_LONG)), "rows")
 
 
+def worst_answer(t, d, work):
+    """The longest time, in seconds, that another session waits for an answer of the daemon while work() is done."""
+    other, stop, worst = d.connect("db"), threading.Event(), [0]
+    t.defer(other.close)
+
+    def look():
+        while not stop.is_set():
+            began = time.monotonic()
+            other.sql("SHOW SCOPES")
+            worst[0] = max(worst[0], time.monotonic() - began)
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        work()
+    finally:
+        stop.set()
+        thread.join(60)
+    return worst[0]
+
+
+@test(timeout=300)
+def pipelines(t):
+    """80,000 messages ahead, each of which gives a name to a statement that is not ordinary: nobody else waits for it"""
+    d = t.daemon()
+    c, member = enter(t, d)
+    memory = d.memory()
+    long = "COMMIT --" + "x" * 1_000_000
+    ahead = query("SELECT pg_sleep(1)") + wire.parse(long, "c") + wire.parse("SELECT 1", "s")
+    cases = {
+        "one portal": (80, lambda i: wire.bind(statement="c") * 1000),
+        # PostgreSQL itself takes time that grows by the square of them.
+        "many portals": (8, lambda i: b"".join(wire.bind(statement="c", portal="p%d" % (1000 * i + k)) for k in range(1000))),
+        "portals that are executed": (80, lambda i: (wire.bind(statement="s") + wire.execute()) * 500),
+    }
+    for name, (many, batch) in cases.items():
+        w = member()
+        batches, kinds = [batch(i) for i in range(many)], []
+
+        def work():
+            w.send(ahead)
+            reader = threading.Thread(target=lambda: kinds.extend((w.until_ready().kinds, w.until_ready().kinds)), daemon=True)
+            reader.start()
+            for data in batches:
+                w.send(data)
+            w.send(wire.sync())
+            reader.join(120)
+        worst = worst_answer(t, d, work)
+        check(kinds and kinds[1].count("2") == many * batches[0].count(b"B\0") and kinds[1].endswith("Z"),
+              "%s: all has been answered: %s" % (name, [k[-20:] for k in kinds]))
+        grown = d.memory() - memory
+        note("%s: another session waits for at most %.3f s; %d MB more" % (name, worst, grown >> 20))
+        check(worst < 0.5 * slow_factor(), "%s: another session waits for %.3f s" % (name, worst))
+        check(grown < 200 << 20, "%s: %d bytes more" % (name, grown))
+        w.close()
+    check(not c.ask("LEAVE").errors, "the scope has lived")
+
+
 if __name__ == "__main__":
     main()

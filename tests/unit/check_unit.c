@@ -466,7 +466,7 @@ START_TEST(a_query_ends_what_is_unnamed)
 	ck_assert_int_eq(query("BEGIN READ ONLY"), UNIT_DROP);
 	ck_assert_int_eq(*(char *)buf_data(&u.out), 'C');
 	ck_assert_str_eq(to_server(), "S");
-	ck_assert_uint_eq(u.names.count, 0);
+	ck_assert_uint_eq(u.names.order.count, 0);
 	ready("T");
 	/* PostgreSQL warns of a second BEGIN, and takes its modes. */
 	ck_assert_ptr_nonnull(strstr(to_server(), "SET TRANSACTION READ ONLY"));
@@ -1048,8 +1048,8 @@ START_TEST(it_is_handed_over)
 	buf_clear(&b);
 	ck_assert(next.block && next.open && next.exchange);
 	ck_assert_str_eq(next.name, u.name);
-	ck_assert_uint_eq(next.names.count, 2);
-	ck_assert_uint_eq(next.sent.count, 2);
+	ck_assert_uint_eq(next.names.order.count, 2);
+	ck_assert_uint_eq(next.sent.order.count, 2);
 	ck_assert_uint_eq(next.locals.list.count, 1);
 	unit_clear(&next);
 }
