@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "scope/transaction.h"
@@ -17,6 +18,15 @@
 /* tries of a sequence of our own: a cancel that comes late, or a statement_timeout of the member,
  * can hit many */
 #define TRIES_MAX 20
+
+/* Guards of units that have been answered: unitown.h. */
+#define DEPTH_MAX  16
+#define DEPTH_WARY 256 /* while cancels come that the member has not asked for */
+#define WARY_UNITS 500 /* for so many units behind one */
+
+/* What a pool begins with that gives its server to a session with other parameters: it must not be
+ * hit by the statement_timeout of the session before. */
+#define RESETS "RESET statement_timeout;"
 
 #define ERROR_MAX  (64u * 1024) /* bytes of an error of the server that is kept */
 #define REPLY_MAX  (4 * ERROR_MAX)
@@ -40,8 +50,8 @@ unit_init(struct unit *u, uint64_t random)
 {
 	*u = (struct unit){.status = 'T'};
 	snprintf(u->name, sizeof u->name, "pgwith_unit_%016llx", (unsigned long long)random);
-	list_init(&u->names);
-	list_init(&u->sent);
+	unitname_init(&u->names);
+	unitname_init(&u->sent);
 	buf_init(&u->error, ERROR_MAX);
 	unitlocal_init(&u->locals, u->name);
 	buf_init(&u->out, OUT_MAX);
@@ -82,8 +92,30 @@ begin_own(struct unit *u, enum unit_own what)
 	u->own = what;
 	u->state = UNIT_OWN;
 	u->drained = u->answered = false;
-	unitown_add(&u->out, what, u->name, u->modes, u->flags, &u->locals, u->timed);
+	u->flat = u->depth >= (u->wary > 0 ? DEPTH_WARY : DEPTH_MAX);
+	u->statements = unitown_add(&u->out, what,
+				    &(struct unitown){.name = u->name,
+						      .depth = u->depth,
+						      .flat = u->flat,
+						      .modes = u->modes,
+						      .flags = u->flags,
+						      .locals = &u->locals,
+						      .timed = u->timed && !u->put_aside,
+						      .resets = u->resets});
+	u->completed = 0;
 	u->error_of = false;
+}
+
+/* The member begins something: its unit is open. Returns false if the server has to be asked to set
+ * its timeouts first. */
+static bool
+open_unit(struct unit *u)
+{
+	if (!u->open && u->timed)
+		begin_own(u, UNIT_OWN_OPEN);
+	else
+		u->open = true;
+	return u->open;
 }
 
 void
@@ -117,7 +149,11 @@ unit_abandon(struct unit *u)
 	end_text(u);
 	grammar_free(u->control);
 	u->control = NULL;
+	/* A sequence that is under way does not need them any more, and nothing comes behind it. */
+	free(u->modes);
+	u->modes = NULL;
 	u->setting = u->discarding = u->ready = u->captured = u->refused = false;
+	u->tag[0] = 0;
 	unitname_clear(&u->names);
 	unitname_clear(&u->sent);
 	u->abandoned = true;
@@ -146,9 +182,19 @@ warn(struct unit *u, const char *sqlstate, const char *message)
 	msg_report(&u->reply, 'N', "WARNING", sqlstate, message, NULL, NULL);
 }
 
+/* The command that ended last was kept back. */
+static void
+tell_tag(struct unit *u)
+{
+	if (u->tag[0])
+		msg_complete(&u->reply, u->tag);
+	u->tag[0] = 0;
+}
+
 static void
 tell_ready(struct unit *u)
 {
+	tell_tag(u);
 	msg_ready(&u->reply, u->block ? u->status : 'I');
 	u->failed = false;
 }
@@ -212,6 +258,11 @@ control_done(struct unit *u)
 static void
 go_on_with_begin(struct unit *u)
 {
+	if (u->refused) {
+		u->refused = u->block = false;
+		end_control(u);
+		return;
+	}
 	if (!u->begun && u->block) {
 		if (u->status == 'E') {
 			fail_control(u, "25P02",
@@ -222,10 +273,8 @@ go_on_with_begin(struct unit *u)
 		warn(u, "25001", "there is already a transaction in progress");
 		/* But PostgreSQL takes its modes. */
 	}
-	if (!u->open) {
-		begin_own(u, UNIT_OWN_OPEN);
+	if (!open_unit(u))
 		return;
-	}
 	u->begun = u->block = true;
 	if (u->modes) {
 		begin_own(u, UNIT_OWN_MODES);
@@ -264,10 +313,8 @@ go_on_with_end(struct unit *u)
 		end_control(u);
 		return;
 	}
-	if (g->chain && !u->open) {
-		begin_own(u, UNIT_OWN_OPEN);
+	if (g->chain && !open_unit(u))
 		return;
-	}
 	u->block = g->chain;
 	control_done(u);
 }
@@ -286,6 +333,7 @@ begin_control(struct unit *u, struct grammar *g)
 {
 	u->control = g;
 	u->begun = u->ended = u->replaced = false;
+	u->nested = u->block;
 	u->modes = g->modes ? mem_strdup(g->modes) : NULL;
 	go_on_with_control(u);
 }
@@ -364,11 +412,9 @@ do_special(struct unit *u, enum unitkind kind, const char *text, size_t bytes)
 		begin_own(u, UNIT_OWN_MODES);
 		return;
 	case UNITKIND_DISCARD:
-		if (!u->open)
-			begin_own(u, UNIT_OWN_OPEN);
-		else
-			begin_own(u, UNIT_OWN_DISCARD);
 		u->discarding = true;
+		if (open_unit(u))
+			begin_own(u, UNIT_OWN_DISCARD);
 		return;
 	default:
 		break;
@@ -514,10 +560,8 @@ do_part(struct unit *u)
 		do_special(u, kind, start, length);
 		return;
 	}
-	if (!u->open) {
-		begin_own(u, UNIT_OWN_OPEN);
+	if (!open_unit(u))
 		return;
-	}
 	if (kind == UNITKIND_SETS && !u->captured && captures(u, &stmt)) {
 		begin_capture(u);
 		return;
@@ -595,6 +639,8 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		u->exchange = u->drained = false;
 		u->state = UNIT_REST;
 	}
+	u->resets = bytes > sizeof RESETS &&
+		    strncasecmp((const char *)body, RESETS, sizeof RESETS - 1) == 0;
 	if (terminated && unitkind_any((const char *)body, bytes - 1, u->flags)) {
 		u->text = mem_strndup((const char *)body, bytes - 1);
 		u->text_bytes = bytes - 1;
@@ -605,20 +651,18 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		/* A simple Query ends the unnamed statement and portal. The server may get none of
 		 * it: it must not execute a COMMIT that was prepared before. */
 		if (unitname_find(&u->names, 'S', "") || unitname_find(&u->names, 'P', "")) {
-			unitname_note(&u->names, 'S', "", NULL);
-			unitname_note(&u->names, 'P', "", NULL);
+			unitname_forget(&u->names, 'S', "");
+			unitname_forget(&u->names, 'P', "");
 			begin_own(u, UNIT_OWN_FORGET);
 		} else {
 			next_part(u);
 		}
 		return UNIT_DROP;
 	}
-	if (!u->open) {
-		begin_own(u, UNIT_OWN_OPEN);
+	if (!open_unit(u))
 		return UNIT_HOLD;
-	}
-	unitname_note(&u->names, 'S', "", NULL);
-	unitname_note(&u->names, 'P', "", NULL);
+	unitname_forget(&u->names, 'S', "");
+	unitname_forget(&u->names, 'P', "");
 	u->failed = false;
 	u->state = UNIT_QUERY;
 	return UNIT_PASS;
@@ -644,17 +688,54 @@ execute_special(struct unit *u, enum unitkind kind, struct unit_name *portal)
 	free(text);
 }
 
+/* Passes a Parse on with another text. */
+static void
+parse_instead(struct unit *u, const uint8_t *body, size_t bytes, const char *instead)
+{
+	size_t at = msg_begin(&u->out, 'P');
+	const char *name = (const char *)body, *text = name + strlen(name) + 1;
+
+	buf_add(&u->out, name, strlen(name) + 1);
+	buf_add(&u->out, instead, strlen(instead) + 1);
+	text += strlen(text) + 1;
+	buf_add(&u->out, text, (size_t)(body + bytes - (const uint8_t *)text));
+	msg_end(&u->out, at);
+}
+
+/* The parameters of a session, which its pool gives to the server: a statement_timeout among them
+ * must hit nothing before the session itself asks for something, so the same statement puts it
+ * aside. */
+static bool
+put_aside(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	const char *text = (const char *)body + 1;
+	struct buf sql;
+
+	if (!u->timed || u->parameters == NULL || bytes < 2 || body[0] != 0 ||
+	    memchr(text, 0, bytes - 1) == NULL || strcmp(text, u->parameters) != 0)
+		return false;
+	buf_init(&sql, UNIT_TEXT_MAX + 8192);
+	buf_add(&sql, text, strlen(text));
+	unitown_keep_timeouts(&sql, u->name);
+	buf_add_u8(&sql, 0);
+	if (!sql.failed) {
+		u->put_aside = true;
+		parse_instead(u, body, bytes, (const char *)buf_data(&sql));
+	}
+	buf_clear(&sql);
+	return u->put_aside;
+}
+
 /* A Parse of what the server must never execute: something harmless stands for it. In a transaction
  * that has failed, PostgreSQL takes the Parse and Bind of what ends it, and of nothing else. */
 static bool
 replace_parse(struct unit *u, const uint8_t *body, size_t bytes)
 {
-	const char *name, *text, *instead = "CLOSE pgwith_unit_none";
+	const char *text, *instead = "CLOSE pgwith_unit_none";
 	struct reader r;
-	size_t at;
 
 	reader_init(&r, body, bytes);
-	name = reader_str(&r);
+	reader_str(&r);
 	text = reader_str(&r);
 	if (r.failed || !unitkind_is_ours(text, strlen(text), u->flags, u->name))
 		return false;
@@ -673,12 +754,7 @@ replace_parse(struct unit *u, const uint8_t *body, size_t bytes)
 			break;
 		}
 	}
-	at = msg_begin(&u->out, 'P');
-	buf_add(&u->out, name, strlen(name) + 1);
-	buf_add(&u->out, instead, strlen(instead) + 1);
-	text += strlen(text) + 1;
-	buf_add(&u->out, text, (size_t)(body + bytes - (const uint8_t *)text));
-	msg_end(&u->out, at);
+	parse_instead(u, body, bytes, instead);
 	return true;
 }
 
@@ -691,6 +767,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 
 	if (u->state == UNIT_EXCHANGE && u->failed)
 		return UNIT_DROP;
+	if (u->state == UNIT_EXCHANGE && unitname_full(&u->sent))
+		return UNIT_HOLD;
 	if (type == 'E')
 		kind = kind_of_execute(u, body, bytes, &portal, &stmt);
 	if (kind == UNITKIND_SETS && (u->captured || u->status == 'E' || portal->done)) {
@@ -715,10 +793,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			return UNIT_DROP;
 		}
 	}
-	if (!u->open) {
-		begin_own(u, UNIT_OWN_OPEN);
+	if (!open_unit(u))
 		return UNIT_HOLD;
-	}
 	if (!u->exchange) {
 		u->failed = false;
 		u->executes = 0;
@@ -729,12 +805,15 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	u->drained = false;
 	u->state = UNIT_EXCHANGE;
 	unitname_send(&u->names, &u->sent, type, body, bytes, u->flags);
-	return type == 'P' && replace_parse(u, body, bytes) ? UNIT_DROP : UNIT_PASS;
+	return type == 'P' && (put_aside(u, body, bytes) || replace_parse(u, body, bytes))
+		   ? UNIT_DROP
+		   : UNIT_PASS;
 }
 
 enum unit_verdict
 unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
+	u->resets = u->resets && type == 'Q';
 	/* In a text, or as a value of set_config(). */
 	if (!u->timed && (type == 'Q' || type == 'P' || type == 'B'))
 		u->timed = sqltext_mentions((const char *)body, bytes, "timeout");
@@ -755,10 +834,8 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 'F':
 		if (u->exchange)
 			return member_query(u, (const uint8_t *)"", 0);
-		if (!u->open) {
-			begin_own(u, UNIT_OWN_OPEN);
+		if (!open_unit(u))
 			return UNIT_HOLD;
-		}
 		u->failed = false;
 		u->state = UNIT_QUERY;
 		return UNIT_PASS;
@@ -784,16 +861,22 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 bool
 unit_reads_body(char type)
 {
-	return type == 'E' || type == 'Z' || type == 'S';
+	return type == 'E' || type == 'Z' || type == 'S' || type == 'C';
+}
+
+/* Is it the error of a cancel, or of a statement_timeout? */
+static bool
+is_cancel(const uint8_t *error, size_t bytes)
+{
+	const char *sqlstate = msg_report_field(error, bytes, 'C');
+
+	return sqlstate && strcmp(sqlstate, "57014") == 0;
 }
 
 static bool
 was_cancelled(const struct unit *u)
 {
-	const char *sqlstate =
-	    u->error_of ? msg_report_field(buf_data(&u->error), u->error.len, 'C') : NULL;
-
-	return sqlstate && strcmp(sqlstate, "57014") == 0;
+	return u->error_of && is_cancel(buf_data(&u->error), u->error.len);
 }
 
 /* Keeps what fits of an error's body: maybe only its message, or the beginning of that. */
@@ -865,25 +948,75 @@ go_on(struct unit *u)
 	}
 }
 
+/* A sequence that must succeed has failed, maybe by a cancel: undoes it and begins it once more. */
+static void
+repeat_own(struct unit *u)
+{
+	u->again = u->own;
+	if (++u->repeats >= TRIES_MAX)
+		u->broken = "its savepoints could not be made";
+	else
+		begin_own(u, UNIT_OWN_UNDO);
+}
+
+/* The modes of a BEGIN or a SET TRANSACTION could not be set: that statement fails. */
+static void
+modes_failed(struct unit *u)
+{
+	keep_refusal(u);
+	u->failed = true;
+	if (u->setting || u->nested) {
+		/* The block has failed, and stays open. */
+		u->setting = false;
+		free(u->modes);
+		u->modes = NULL;
+		if (u->control)
+			end_control(u);
+		else
+			go_on(u);
+		return;
+	}
+	u->refused = true;
+	begin_own(u, UNIT_OWN_UNDO);
+}
+
 static void
 own_ended(struct unit *u)
 {
 	enum unit_own was = u->own;
 	bool good = !u->error_of && u->status == 'T';
 
+	/* The last statement makes the savepoint of the next unit. If only that has failed, what
+	 * the unit has done is kept. */
+	if (unitown_ends_unit(was) && u->completed + 1 >= u->statements) {
+		u->depth = u->flat ? 1 : u->depth + 1;
+		u->wary -= u->wary > 0;
+		if (!good && was != UNIT_OWN_START) {
+			u->again = UNIT_OWN_NONE;
+			begin_own(u, UNIT_OWN_UNDO);
+			return;
+		}
+	}
 	switch (was) {
 	case UNIT_OWN_START:
+		if (!good) {
+			u->broken = "its savepoints could not be made";
+			return;
+		}
+		break;
 	case UNIT_OWN_RESTART:
 	case UNIT_OWN_OPEN:
 		if (!good) {
-			u->broken = was == UNIT_OWN_OPEN ? "a savepoint could not be made in it"
-							 : "its transaction has failed";
+			repeat_own(u);
 			return;
 		}
+		u->repeats = 0;
+		u->resets = false;
 		u->open |= was == UNIT_OWN_OPEN;
 		break;
 	case UNIT_OWN_COMMIT:
 		if (!good) {
+			u->tag[0] = 0;
 			keep_refusal(u);
 			u->refused = u->failed = true;
 			begin_own(u, UNIT_OWN_UNDO);
@@ -903,6 +1036,12 @@ own_ended(struct unit *u)
 		u->open = false;
 		break;
 	case UNIT_OWN_MODES:
+		if (!good && u->abandoned)
+			break;
+		if (!good && was_cancelled(u)) {
+			modes_failed(u);
+			return;
+		}
 		if (!good) {
 			const char *why = msg_report_field(buf_data(&u->error), u->error.len, 'M');
 
@@ -918,12 +1057,14 @@ own_ended(struct unit *u)
 		u->modes = NULL;
 		break;
 	case UNIT_OWN_UNMODES:
-		free(u->modes);
-		u->modes = NULL;
+		if (!good && u->abandoned)
+			break;
 		if (!good) {
-			u->broken = "a savepoint could not be rolled back in it";
+			modes_failed(u);
 			return;
 		}
+		free(u->modes);
+		u->modes = NULL;
 		break;
 	case UNIT_OWN_DISCARD:
 		if (!good) {
@@ -939,7 +1080,7 @@ own_ended(struct unit *u)
 		}
 		break;
 	case UNIT_OWN_TIDY:
-		/* They stay. If not even its savepoint was made, neither can that be undone. */
+		/* They stay. */
 		if (!good) {
 			begin_own(u, UNIT_OWN_UNDO);
 			return;
@@ -952,11 +1093,21 @@ own_ended(struct unit *u)
 		break;
 	}
 	if (was == UNIT_OWN_COMMIT || was == UNIT_OWN_UNDO) {
+		u->put_aside = false;
 		unitlocal_forget(&u->locals);
 		unitname_forget_portals(&u->names);
 	}
 	u->own = UNIT_OWN_NONE;
 	u->tries = 0;
+	if (was == UNIT_OWN_UNDO && u->again != UNIT_OWN_NONE) {
+		enum unit_own again = u->again;
+
+		u->again = UNIT_OWN_NONE;
+		if (again == UNIT_OWN_RESTART || !u->abandoned) {
+			begin_own(u, again);
+			return;
+		}
+	}
 	/* DISCARD ALL had to open its unit first. */
 	if (u->discarding && was == UNIT_OWN_OPEN) {
 		begin_own(u, UNIT_OWN_DISCARD);
@@ -1092,6 +1243,8 @@ tell_moved(struct unit *u, const uint8_t *body, size_t bytes)
 enum unit_verdict
 unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
+	if (u->tag[0] && u->state == UNIT_QUERY && type != 'Z')
+		tell_tag(u);
 	u->answered |= type != 'N' && type != 'A' && type != 'S' && type != 'Z';
 	switch (type) {
 	case 'Z':
@@ -1112,6 +1265,8 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 'A':
 		return UNIT_DROP;
 	case 'E':
+		if (is_cancel(body, bytes))
+			u->wary = WARY_UNITS;
 		if (u->state != UNIT_OWN) {
 			u->failed = true;
 			u->copying = false;
@@ -1132,12 +1287,19 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			u->executes--;
 		break;
 	case 'C':
+		u->completed += u->state == UNIT_OWN;
 		if (u->state != UNIT_OWN && u->executes > 0)
 			u->executes--;
 		/* The end of the COPY: it has read what was sent ahead of its data. */
 		if (u->copying)
 			u->early = false;
 		u->copying = false;
+		/* PostgreSQL commits ahead of the tag of a Query's last statement. */
+		if (u->state == UNIT_QUERY && !u->block && u->text == NULL && bytes > 1 &&
+		    bytes <= sizeof u->tag && body[bytes - 1] == 0) {
+			memcpy(u->tag, body, bytes);
+			return UNIT_DROP;
+		}
 		break;
 	default:
 		break;
@@ -1151,7 +1313,8 @@ bool
 unit_can_move(const struct unit *u)
 {
 	return u->state != UNIT_OWN && u->control == NULL && !u->abandoned && !u->captured &&
-	       !u->setting && !u->discarding && !u->ready && u->out.len == 0 && u->reply.len == 0;
+	       !u->setting && !u->put_aside && !u->discarding && !u->ready && !u->tag[0] &&
+	       u->out.len == 0 && u->reply.len == 0;
 }
 
 void
@@ -1169,6 +1332,8 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->last);
 	PACK(p, u->executes);
 	PACK(p, u->status);
+	PACK(p, u->depth);
+	PACK(p, u->wary);
 	PACK(p, u->name);
 	PACK(p, u->flags);
 	pack_str(p, &u->text);
@@ -1184,7 +1349,7 @@ unit_pack(struct pack *p, struct unit *u)
 	if (!pack_reading(p))
 		return;
 	u->name[sizeof u->name - 1] = 0;
-	if (u->state >= UNIT_NSTATES ||
+	if (u->state >= UNIT_NSTATES || u->depth == 0 ||
 	    (u->text && (u->text_bytes != strlen(u->text) || u->text_at > u->text_bytes)))
 		p->failed = true;
 }

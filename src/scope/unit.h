@@ -6,18 +6,18 @@
  * A unit is what would be a transaction if the member were alone: one simple Query, one exchange of
  * the extended protocol up to Sync, or all from BEGIN to COMMIT or ROLLBACK.
  *
- *	member                  server
- *	statement               SAVEPOINT u, statement, RELEASE u
- *	  that fails            SAVEPOINT u, statement, ROLLBACK TO u, RELEASE u
- *	BEGIN                   SAVEPOINT u
- *	COMMIT                  RELEASE u
- *	COMMIT of a failed one  ROLLBACK TO u, RELEASE u
- *	ROLLBACK                ROLLBACK TO u, RELEASE u
+ *	member                  server, which is in savepoint u inside of guard g1
+ *	statement               statement, RELEASE u, SAVEPOINT g2, SAVEPOINT u
+ *	  that fails            statement, ROLLBACK TO g1, SAVEPOINT u
+ *	BEGIN                   nothing
+ *	COMMIT                  RELEASE u, SAVEPOINT g2, SAVEPOINT u
+ *	COMMIT of a failed one  ROLLBACK TO g1, SAVEPOINT u
+ *	ROLLBACK                ROLLBACK TO g1, SAVEPOINT u
  *
- * Before a RELEASE, deferred constraints are checked (and are still deferred afterwards), and the
- * unit's cursors are closed. The savepoint's name has a random number in it, and members cannot
- * name it, although pg_stat_activity shows it. A member's own savepoints nest inside of it, and
- * PostgreSQL keeps these in order.
+ * What the guards are for is told in unitown.h. Before a RELEASE, deferred constraints are checked
+ *(and are still deferred afterwards), and the unit's cursors are closed. The savepoint's name has a
+ *random number in it, and members cannot name it, although pg_stat_activity shows it. A member's
+ *own savepoints nest inside of it, and PostgreSQL keeps these in order.
  *
  *	rest -> own -> rest            a sequence of our own statements is under way
  *	rest -> query -> rest          a Query or FunctionCall of the member
@@ -61,7 +61,7 @@ enum unit_verdict {
 struct unit {
 	enum unit_state state;
 	enum unit_own own;
-	bool open;      /* the savepoint is there */
+	bool open;      /* the member has begun something in the savepoint */
 	bool block;     /* a BEGIN of the member is open */
 	bool abandoned; /* the member is gone: what it has begun is being rolled back */
 	bool failed;    /* an error has come in this Query or exchange */
@@ -74,16 +74,28 @@ struct unit {
 	bool unsure;       /* that COPY has failed, maybe ahead of it: two ReadyForQuery, or one */
 	bool answered;     /* the server has said something in the sequence of our own */
 	bool timed;        /* members may have set timeouts */
-	char status;       /* of the server's last ReadyForQuery */
-	unsigned tries;    /* of the sequence: a late cancel may hit it */
-	char name[40];     /* of the savepoint */
-	unsigned flags;    /* of sqltext_init(), for the member's texts */
+	/* What the pool of the members is giving the server as its session's parameters, or NULL;
+	 * the caller's. */
+	const char *parameters;
+	bool put_aside;                 /* the timeouts among them have been put aside */
+	bool resets;                    /* the Query begins by setting statement_timeout */
+	char status;                    /* of the server's last ReadyForQuery */
+	unsigned tries;                 /* of the sequence: a late cancel may hit it */
+	unsigned statements, completed; /* of the sequence, and how many have been answered */
+	enum unit_own again;            /* the sequence that an UNDO is to be followed by */
+	unsigned repeats;               /* of that */
+	unsigned depth;                 /* of the guards */
+	bool flat;                      /* the sequence releases them */
+	unsigned wary;                  /* units until cancels are no longer feared */
+	char name[40];                  /* of the savepoint */
+	unsigned flags;                 /* of sqltext_init(), for the member's texts */
 
 	bool error_of;    /* the sequence has failed: by `error` */
 	struct buf error; /* body of its first ErrorResponse */
 
 	/* What is done when the sequence has ended. */
 	struct grammar *control; /* a BEGIN, COMMIT or ROLLBACK, in the middle of it; or NULL */
+	bool nested;             /* the block was open before it */
 	bool begun;              /* BEGIN: the block is the one that it has begun */
 	bool ended;              /* COMMIT, ROLLBACK: the unit has been ended */
 	bool replaced;           /* the COMMIT became a ROLLBACK */
@@ -92,6 +104,10 @@ struct unit {
 	bool discarding;         /* a DISCARD ALL is being done */
 	bool ready;              /* ReadyForQuery is due to the member */
 	char *modes; /* BEGIN, SET TRANSACTION: modes that are still to be set; or NULL */
+
+	/* Of the CommandComplete of a Query's last statement so far, which the member gets when its
+	 * unit has been committed; or "". */
+	char tag[80];
 
 	/* A Query with transaction control, which is done part by part; or NULL. */
 	char *text;
@@ -106,11 +122,11 @@ struct unit {
 	struct unit_locals locals;
 	bool captured; /* what comes ahead of a SET LOCAL has been done, and it comes next */
 
-	struct list names;  /* unitname.h */
-	struct list sent;   /* of it: what the server has not answered */
-	struct buf out;     /* messages for the server, to be sent before what is passed */
-	struct buf reply;   /* messages for the member, likewise */
-	const char *broken; /* static: the scope cannot go on; NULL: it can */
+	struct unit_names names;
+	struct unit_names sent; /* what the server has not answered of it */
+	struct buf out;         /* messages for the server, to be sent before what is passed */
+	struct buf reply;       /* messages for the member, likewise */
+	const char *broken;     /* static: the scope cannot go on; NULL: it can */
 };
 
 /* `random`: a number that nobody can guess, for the savepoint's name. */
@@ -154,6 +170,14 @@ static inline bool
 unit_is_busy(const struct unit *u)
 {
 	return u->state != UNIT_REST;
+}
+
+/* Would a server be about to read the member's next message, with all before it executed? */
+static inline bool
+unit_reads_next(const struct unit *u)
+{
+	return u->state == UNIT_REST || u->state == UNIT_EXCHANGE ||
+	       (u->state == UNIT_QUERY && u->copying);
 }
 
 /* Can it be handed over now? If not, it can be after the next answers of the server. */

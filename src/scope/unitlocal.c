@@ -10,6 +10,21 @@
 #define CAPTURE_MAX (64u * 1024) /* bytes of the statements ahead of one */
 #define LOCALS_MAX  500          /* parameters of a unit */
 
+const char *const unitlocal_timeouts[UNITLOCAL_TIMEOUTS] = {
+    "statement_timeout",
+    "transaction_timeout",
+    "idle_in_transaction_session_timeout",
+};
+
+const char *
+unitlocal_timeout(const char *name)
+{
+	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++)
+		if (strcasecmp(unitlocal_timeouts[i], name) == 0)
+			return unitlocal_timeouts[i];
+	return NULL;
+}
+
 /* A parameter that the unit has set for its transaction. What it was before is kept on the server,
  * in a parameter of ours, so that a ROLLBACK TO of the member rolls that back, too. */
 struct unit_local {
@@ -98,29 +113,37 @@ add_forget(const struct unit_locals *u, const struct unit_local *l, struct buf *
 static void
 add_keep(const struct unit_locals *u, const struct unit_local *l, struct buf *sql)
 {
-	buf_add_fmt(sql,
-		    "SELECT pg_catalog.set_config('%s.v%u', CASE WHEN "
-		    "coalesce(pg_catalog.current_setting('%s.v%u', true), '') = '' THEN "
-		    "'v' || coalesce(pg_catalog.current_setting(",
-		    u->prefix, l->number, u->prefix, l->number);
+	buf_add_fmt(
+	    sql,
+	    "SELECT pg_catalog.set_config('%s.v%u', CASE WHEN "
+	    "pg_catalog.texteq(coalesce(pg_catalog.current_setting('%s.v%u', true), ''), '') "
+	    "THEN pg_catalog.textcat('v', coalesce(pg_catalog.current_setting(",
+	    u->prefix, l->number, u->prefix, l->number);
 	add_literal(sql, l->name);
-	buf_add_fmt(sql, ", true), '') ELSE pg_catalog.current_setting('%s.v%u', true) END, true)",
+	buf_add_fmt(sql, ", true), '')) ELSE pg_catalog.current_setting('%s.v%u', true) END, true)",
 		    u->prefix, l->number);
 	buf_add_u8(sql, 0);
 }
 
-/* Gives the parameter its value from before. */
+/* Gives the parameter its value from before. That of a timeout is not in force at the end of a
+ * unit, but is kept for the next one: unitown.c. */
 static void
 add_restore(const struct unit_locals *u, const struct unit_local *l, struct buf *sql)
 {
+	const char *kept = unitlocal_timeout(l->name);
+
 	buf_add_fmt(sql,
-		    "SELECT CASE WHEN coalesce(pg_catalog.current_setting('%s.v%u', true), '') "
-		    "<> '' THEN pg_catalog.set_config(",
+		    "SELECT CASE WHEN pg_catalog.textne(coalesce("
+		    "pg_catalog.current_setting('%s.v%u', true), ''), '') THEN "
+		    "pg_catalog.set_config(",
 		    u->prefix, l->number);
-	add_literal(sql, l->name);
+	if (kept)
+		buf_add_fmt(sql, "'%s.%s'", u->prefix, kept);
+	else
+		add_literal(sql, l->name);
 	buf_add_fmt(sql,
-		    ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), true) END",
-		    u->prefix, l->number);
+		    ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), %s) END",
+		    u->prefix, l->number, kept ? "false" : "true");
 	buf_add_u8(sql, 0);
 }
 
@@ -128,15 +151,20 @@ static void
 capture_one(void *arg, const char *name, bool local)
 {
 	struct unit_locals *u = arg;
-	struct unit_local *l = name ? find_local(u, name) : NULL;
+	struct unit_local *l = name && !u->capture.failed ? find_local(u, name) : NULL;
 	struct list_node *n;
 
+	if (u->capture.failed)
+		return;
 	if (name == NULL) {
 		LIST_EACH (n, &u->list)
 			add_forget(u, LIST_OBJ(n, struct unit_local, node), &u->capture);
 	} else if (local) {
 		/* PostgreSQL itself ends these with the savepoint. */
-		if (strncasecmp(name, "transaction_", 12) == 0)
+		if (strncasecmp(name, "transaction_", 12) == 0 && unitlocal_timeout(name) == NULL)
+			return;
+		/* It has no value that could be set again. */
+		if (strcasecmp(name, "seed") == 0)
 			return;
 		if (strcasecmp(name, "session_authorization") == 0)
 			capture_one(u, "role", true);

@@ -4,13 +4,18 @@
 #ifndef PGWITH_WIRE_FRAME_H
 #define PGWITH_WIRE_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
 #define FRAME_HEADER  5           /* bytes of type and length */
-#define FRAME_LARGEST 0x3fffffffu /* of a body: PostgreSQL PQ_LARGE_MESSAGE_LIMIT */
+#define FRAME_LARGEST 0x3fffffffu /* of a body: PostgreSQL's MaxAllocSize */
+
+/* Of the lengths in messages of clients: PQ_LARGE_MESSAGE_LIMIT, PQ_SMALL_MESSAGE_LIMIT. */
+#define FRAME_LARGE_LIMIT 0x3ffffffeu
+#define FRAME_SMALL_LIMIT 10000u
 
 struct frame {
 	char type;
@@ -39,6 +44,23 @@ frame_read(const uint8_t *data, size_t bytes, struct frame *f)
 	f->type = (char)data[0];
 	f->body = length - 4;
 	return length < 4 || length - 4 > FRAME_LARGEST ? -E_RANGE : 0;
+}
+
+/* Is the client's message longer than PostgreSQL takes one of its type? Then it closes the
+ * connection without a word. PostgreSQL 15, SocketBackend() and CopyGetData(). */
+static inline bool
+frame_is_too_long(const struct frame *f)
+{
+	switch (f->type) {
+	case 'Q':
+	case 'P':
+	case 'B':
+	case 'F':
+	case 'd':
+		return f->body + 4 > FRAME_LARGE_LIMIT;
+	default:
+		return f->body + 4 > FRAME_SMALL_LIMIT;
+	}
 }
 
 #endif
