@@ -15,9 +15,9 @@
  *	ROLLBACK                ROLLBACK TO g1, SAVEPOINT u
  *
  * What the guards are for is told in unitown.h. Before a RELEASE, deferred constraints are checked
- *(and are still deferred afterwards), and the unit's cursors are closed. The savepoint's name has a
- *random number in it, and members cannot name it, although pg_stat_activity shows it. A member's
- *own savepoints nest inside of it, and PostgreSQL keeps these in order.
+ * (and are still deferred afterwards), and the unit's cursors are closed. The savepoint's name has
+ * a random number in it, and members cannot name it, although pg_stat_activity shows it. A member's
+ * own savepoints nest inside of it, and PostgreSQL keeps these in order.
  *
  *	rest -> own -> rest            a sequence of our own statements is under way
  *	rest -> query -> rest          a Query or FunctionCall of the member

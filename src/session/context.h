@@ -24,17 +24,13 @@ struct tolds;
  * context_clear() frees them. */
 struct context {
 	/* Small members stand together, so that there are no holes between them. */
-	uint8_t mode;     /* enum conf_mode: that of its pool when the session came in */
-	bool pin;         /* the option of its pool, likewise */
-	bool listens;     /* LISTEN is for the keeper, if possible (listening.h); likewise */
-	bool unproven;    /* it was let in before a server has judged its startup parameters */
-	bool accepted;    /* a server has accepted its parameters */
-	bool wants_fresh; /* a server has refused them: a new connection is tried next */
-	bool refused;     /* a new one has refused them too: none is tried until they change */
-	/* one of the pool of read_only has refused them: the next message goes to the own pool */
-	bool refused_apart;
-	bool litters; /* it may have temporary objects or advisory locks in a joined scope */
-	bool probes;  /* it is about to set temp_buffers, which not every server accepts */
+	uint8_t mode;  /* enum conf_mode: that of its pool when the session came in */
+	bool pin;      /* the option of its pool, likewise */
+	bool listens;  /* LISTEN is for the keeper, if possible (listening.h); likewise */
+	bool unproven; /* it was let in before a server has judged its startup parameters */
+	bool accepted; /* a server has accepted its parameters */
+	bool refused;  /* a new one has refused them too: none is tried until they change */
+	bool litters;  /* it may have temporary objects or advisory locks in a joined scope */
 	/* resets.h: */
 	uint8_t resets;    /* enum session_resets */
 	bool resets_named; /* mode session: a named statement whose text is not kept may reset */
@@ -42,11 +38,16 @@ struct context {
 	/* a text in a string may have reset the role: texts in strings are not read */
 	bool resets_role_unread;
 	bool resetting; /* SESSION_SAVING: the server sets startup parameters again */
-	/* Likewise: a part of that has failed, and is undone; by a cancel: it is tried again. */
-	bool resets_undo, resets_cut_short;
 	/* It has made the client's transaction fail, and the client does not know that. */
 	bool resets_failed;
 	uint8_t pipelined; /* standin.h: the client sends exchanges without waiting */
+	/* These share a byte: they are never packed. */
+	bool wants_fresh : 1; /* a server has refused its parameters: a new one is tried next */
+	/* one of the pool of read_only has refused them: the next message goes to the own pool */
+	bool refused_apart : 1;
+	bool probes : 1; /* it is about to set temp_buffers, which not every server accepts */
+	/* `resetting`: a part of that has failed, and is undone; by a cancel: it is tried again */
+	bool resets_undo : 1, resets_cut_short : 1;
 
 	/* The startup packet. */
 	/* All values of startup parameters, if a server has to judge each (params_read()); NULL
