@@ -4,14 +4,15 @@ PGWITH_TEST_KILLS says how often (20; the whole of it is 200)."""
 
 import os
 import signal
+import subprocess
 import time
 
-from pgwtest import check, equal, main, sanitized, slow_factor, test, wait_until
-from pgwtest.runs import Running, locks, members
+from pgwtest import check, equal, main, slow_factor, test, wait_until
+from pgwtest.runs import PY, Running, is_gone, locks, members, program_of
 from pgwtest.server import bindir
 
 CALLS = 20
-KILLS = int(os.environ.get("PGWITH_TEST_KILLS") or (6 if sanitized() else 20))
+KILLS = int(os.environ.get("PGWITH_TEST_KILLS") or 20)
 
 
 def write_script(t):
@@ -39,22 +40,19 @@ def write_script(t):
     return path
 
 
-def who_is(group, run_pid, what):
+def who_is(run_pid, what):
     """The pid of what is to be killed, or None if it is not there now."""
-    for pid in members(group):
+    if what == "run":
+        return None if is_gone(run_pid) else run_pid
+    if what == "script":
+        return program_of(run_pid)
+    for pid in members(run_pid):
         try:
             with open("/proc/%d/comm" % pid) as f:
-                name = f.read().strip()
-            with open("/proc/%d/stat" % pid) as f:
-                parent = int(f.read().rsplit(")", 1)[1].split()[1])
+                if f.read().strip() == "psql":
+                    return pid
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if what == "run" and pid == run_pid:
-            return pid
-        if what == "script" and parent == run_pid:
-            return pid
-        if what == "psql" and name == "psql":
-            return pid
     return None
 
 
@@ -66,10 +64,10 @@ def one(t, d, path, number, what, pause):
         d.restart()
         killed = None
     else:
-        killed = who_is(p.pid, p.pid, what)
+        killed = who_is(p.pid, what)
         if killed is None and what == "psql":
-            wait_until(lambda: who_is(p.pid, p.pid, "psql") or p.p.poll() is not None, 5, "a psql")
-            killed = who_is(p.pid, p.pid, what)
+            wait_until(lambda: who_is(p.pid, "psql") or p.p.poll() is not None, 5, "a psql")
+            killed = who_is(p.pid, what)
     began = time.monotonic()
     if killed:
         try:
@@ -87,6 +85,33 @@ def one(t, d, path, number, what, pause):
     check(took < slow_factor(), "within a second: %.2f s" % took)
     wait_until(lambda: not members(p.pid), 5, "no process is left")
     return status == 0
+
+
+@test
+def nobody_else_is_killed(t):
+    """this test kills the script, not the process that LeakSanitizer has at the end of pgwith run: it would wait for it for ever"""
+    # in the place of pgwith run: has a process of its own, and starts a program when a line is read
+    run = subprocess.Popen([PY, "-c", "import os, signal, subprocess, sys\n"
+                                      "if os.fork() == 0: signal.pause()\n"
+                                      "print(flush=True)\nsys.stdin.readline()\n"
+                                      "subprocess.Popen(['sleep', '611'], process_group=os.getpgrp())\n"
+                                      "print(flush=True)\nsignal.pause()\n"],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
+    with run:
+        try:
+            run.stdout.readline()
+            own = program_of(run.pid, False)
+            check(own, "the process is there")
+            equal(program_of(run.pid, True), None, "the script, which is not there yet")
+            run.stdin.write(b"\n")
+            run.stdin.flush()
+            run.stdout.readline()
+            script = program_of(run.pid, True)
+            check(script not in (None, own), "the script")
+            with open("/proc/%d/comm" % script) as f:
+                equal(f.read().strip(), "sleep", "the script's program")
+        finally:
+            os.killpg(run.pid, signal.SIGKILL)
 
 
 @test(timeout=60 + 3 * KILLS)

@@ -7,7 +7,7 @@ import sys
 
 from . import child
 from .daemon import SANITIZE_ENV, program
-from .tap import Failure, equal, slow_factor
+from .tap import Failure, equal, sanitized, slow_factor
 
 PY = sys.executable
 
@@ -114,6 +114,31 @@ def state(pid):
 def has_children(pid):
     with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
         return f.read() != ""
+
+
+def _command_line(pid):
+    with open("/proc/%d/cmdline" % pid, "rb") as f:
+        return f.read()
+
+
+def program_of(pid, sanitizers=None):
+    """The process that pgwith run (its pid) has started, or None: there is none now. With sanitizers, a child that has not
+    executed anything is not counted: at the end of pgwith run LeakSanitizer has such a process, and if that is killed, pgwith
+    run waits for it for ever."""
+    sanitizers = sanitized() if sanitizers is None else sanitizers
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+            children = [int(child) for child in f.read().split()]
+        ours = _command_line(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    for child in children:
+        try:
+            if not is_gone(child) and not (sanitizers and _command_line(child) == ours):
+                return child
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return None
 
 
 def ends_within(p, seconds):
