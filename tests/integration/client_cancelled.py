@@ -7,7 +7,7 @@ import importlib.util
 import os
 import time
 
-from pgwtest import check, equal, main, note, slow_factor, test, unavailable, wait_until
+from pgwtest import brief, check, equal, main, note, slow_factor, test, unavailable, wait_until
 from pgwtest.clients import Conn, has, package
 from pgwtest.scopelog import all_quiet, pools
 
@@ -168,7 +168,7 @@ class Run:
     async def goes_on(self, c, program):
         """The connection is as new, or closed; what to go on with."""
         if not c.closed():
-            equal(await asyncio.wait_for(c.rows("SHOW SCOPES"), 20), [], "open scopes behind %r" % vars(program))
+            equal(await asyncio.wait_for(c.rows("SHOW SCOPES"), 20 * slow_factor()), [], "open scopes behind %r" % vars(program))
             check(not c.in_transaction(), "a transaction is open behind %r" % vars(program))
             equal(await c.rows("SELECT %d, pg_current_xact_id_if_assigned() IS NULL" % program.number), [(program.number, True)],
                   "its own answer, outside of any transaction")
@@ -187,7 +187,7 @@ class Run:
                 took.append(time.monotonic() - started)
             self.span = max(took)
             await c.execute("DELETE FROM marks")
-        limit = 30 + self.left * 0.3 * slow_factor()
+        limit = (30 + self.left * 0.3) * slow_factor()
         await asyncio.wait_for(asyncio.gather(*(self.worker() for _ in range(WORKERS))), limit)
 
 
@@ -369,7 +369,7 @@ def stuck(t):
                                 pass
                     else:
                         d.signal(signal.SIGCONT)
-                        async with asyncio.timeout(0.3):
+                        async with asyncio.timeout(brief(0.3)):
                             async with pgwith.scope(c.raw, "a", patience=0.2):
                                 d.signal(signal.SIGSTOP)
                     check(False, "it must be cut short")

@@ -8,7 +8,7 @@ import decimal
 import signal
 import threading
 
-from pgwtest import check, equal, main, note, slow_factor, test, unavailable, wait_until
+from pgwtest import brief, check, equal, main, note, slow_factor, test, unavailable, wait_until
 from pgwtest.clients import DRIVERS, Conn, has, package
 from pgwtest.scopelog import all_quiet, pools
 
@@ -283,7 +283,7 @@ def deadlines(t):
 
     async def program(c):
         async def running():
-            async with c.within(pgwith.scope(c.raw, "a", deadline=0.2)):
+            async with c.within(pgwith.scope(c.raw, "a", deadline=brief(0.2))):
                 await c.execute("SELECT pg_sleep(20)")
         e = await fails(pgwith.DeadlineExceeded, running(), "57014", "deadline")
         check(isinstance(e.__cause__, c.errors) and e.scope == "a", "cause %r" % e.__cause__)
@@ -292,18 +292,18 @@ def deadlines(t):
             return any(x["state"] == "expired" for x in d.show("SCOPES"))
 
         async def between():
-            async with c.within(pgwith.scope(c.raw, "a", deadline=0.05)):
+            async with c.within(pgwith.scope(c.raw, "a", deadline=brief(0.05))):
                 wait_until(expired, 5, "the scope has expired")
                 await c.execute("SELECT 1")
         await fails(pgwith.DeadlineExceeded, between(), "57014")
 
         async def unseen():
-            async with c.within(pgwith.scope(c.raw, "a", deadline=0.05)):
+            async with c.within(pgwith.scope(c.raw, "a", deadline=brief(0.05))):
                 wait_until(expired, 5, "the scope has expired")
         await fails(pgwith.DeadlineExceeded, unseen(), "57014")
 
         async def around():
-            async with c.within(pgwith.scope(c.raw, "out", deadline=0.2)):
+            async with c.within(pgwith.scope(c.raw, "out", deadline=brief(0.2))):
                 async with c.within(pgwith.scope(c.raw, "in", suppress=True)):
                     await c.execute("SELECT pg_sleep(20)")
                 check(False, "the deadline of the scope around is not suppressed")
@@ -312,7 +312,7 @@ def deadlines(t):
         # one that suppresses its own
         async with c.within(pgwith.scope(c.raw, "out")):
             await c.execute("INSERT INTO marks VALUES ('1')")
-            async with c.within(pgwith.scope(c.raw, "in", suppress=True, deadline=0.1)) as s:
+            async with c.within(pgwith.scope(c.raw, "in", suppress=True, deadline=brief(0.1))) as s:
                 await c.execute("SELECT pg_sleep(20)")
             check(isinstance(s.error, pgwith.DeadlineExceeded), "what was suppressed: %r" % s.error)
 
@@ -494,7 +494,7 @@ def suppressed(t):
                             await c.execute("SELECT 1/0")
                 equal(type(s.error), pgwith.ScopeFailed, "suppressed")
                 async with c.within(pgwith.suppress(c.raw, "try")) as s:
-                    async with c.within(pgwith.scope(c.raw, "in", deadline=0.1)):
+                    async with c.within(pgwith.scope(c.raw, "in", deadline=brief(0.1))):
                         await c.execute("SELECT pg_sleep(20)")
                 equal(type(s.error), pgwith.DeadlineExceeded, "suppressed")
 
@@ -507,7 +507,7 @@ def suppressed(t):
 
         async def around():
             async with c.within(pgwith.suppress(c.raw, "all")):
-                async with c.within(pgwith.scope(c.raw, "out", deadline=0.1)):
+                async with c.within(pgwith.scope(c.raw, "out", deadline=brief(0.1))):
                     async with c.within(pgwith.suppress(c.raw, "try")):
                         await c.execute("SELECT pg_sleep(20)")
                     check(False, "the end of the scope around is not suppressed inside of it")

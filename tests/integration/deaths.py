@@ -255,7 +255,7 @@ def deaths(t, count, ways, options=None, **pool):
                     read_some(rng, c)
         except OSError:
             pass
-        c.sock.settimeout(wire.TIMEOUT)
+        c.sock.settimeout(wire.read_timeout())
         way = die(rng, d, c, at_end, ways)
         c.sock.close()
         what = "death %d of seed %d (%s): %s" % (i, seed, way, [m[:60] for m in whole])

@@ -27,7 +27,7 @@ def send_until_stuck(sock, unit, most=FLOOD, patience=0.25):
             except BlockingIOError:
                 time.sleep(0.005)
     finally:
-        sock.settimeout(wire.TIMEOUT)
+        sock.settimeout(wire.read_timeout())
     return sent // len(unit), unit[sent % len(unit):] if sent % len(unit) else b""
 
 
@@ -83,7 +83,7 @@ def flood(d, c, unit, answers, what):
     equal(seen, want, "%s: answers" % what)
     got = "".join(kinds)
     check(got == answers * (len(got) // len(answers)), "%s: in order: %s" % (what, got[:80]))
-    c.sock.settimeout(wire.TIMEOUT)
+    c.sock.settimeout(wire.read_timeout())
 
 
 def q(*texts):
@@ -217,7 +217,7 @@ def before_the_login(t):
         got, ended = b"", False
         for request in requests:
             s.sendall(request)
-            s.settimeout(0.3 * slow_factor() if request is requests[-1] else wire.TIMEOUT)
+            s.settimeout(0.3 * slow_factor() if request is requests[-1] else wire.read_timeout())
             try:
                 more = b""
                 while not ended and (request is requests[-1] or not more):

@@ -7,7 +7,7 @@ import select
 import subprocess
 import threading
 
-from pgwtest import check, equal, main, note, test, wait_until, wire
+from pgwtest import brief, check, equal, main, note, slow_factor, test, wait_until, wire
 from pgwtest.scopelog import connect, dial, number, refused
 from pgwtest.server import bindir
 from pgwtest.wire import ServerError, query
@@ -25,7 +25,7 @@ def owner_of(t, d, statement="ENTER a JOINABLE"):
 
 def run(argv, more):
     r = subprocess.run(argv, env=dict(os.environ, **more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                       timeout=120, check=False)
+                       timeout=120 * slow_factor(), check=False)
     equal(r.returncode, 0, "status of %s: %s" % (argv[0], r.stdout))
     return r.stdout
 
@@ -56,7 +56,7 @@ def psql(d, token, *commands, database="db", check_status=0):
     for c in commands:
         argv += ["-c", c]
     r = subprocess.run(argv, env=dict(os.environ, PGOPTIONS="-c pgwith.join=" + token), stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+                       stderr=subprocess.STDOUT, text=True, timeout=60 * slow_factor(), check=False)
     equal(r.returncode, check_status, "status of psql: " + r.stdout)
     return r.stdout
 
@@ -293,7 +293,7 @@ def another_user(t):
               "except wire.ServerError as e:\n    print(e.sqlstate, e.message)\n"
               % (os.path.dirname(os.path.dirname(os.path.abspath(wire.__file__))), d.sockets, d.port, token))
     r = subprocess.run(["/usr/bin/python3", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                       timeout=60, check=False, user=nobody.pw_uid, group=nobody.pw_gid)
+                       timeout=60 * slow_factor(), check=False, user=nobody.pw_uid, group=nobody.pw_gid)
     if "ModuleNotFoundError" in r.stdout or "Permission" in r.stdout:
         note("nobody cannot read the tests, or reach the socket: " + r.stdout.splitlines()[-1])
         return
@@ -606,7 +606,7 @@ def ends(t):
     t.sql("CREATE TABLE t (n int UNIQUE)")
     d = t.daemon()
     for how in "deadline", "kill", "death", "server":
-        c, token = owner_of(t, d, "ENTER a JOINABLE" + (" DEADLINE '300ms'" if how == "deadline" else ""))
+        c, token = owner_of(t, d, "ENTER a JOINABLE" + (" DEADLINE '%dms'" % (1000 * brief(0.3)) if how == "deadline" else ""))
         m, idle = raw_member(t, d, token), raw_member(t, d, token)
         m.sql("INSERT INTO t VALUES (1)")
         pid = int(m.value("SELECT pg_backend_pid()"))
@@ -635,7 +635,7 @@ def ends(t):
 def waiting(t):
     """members are served first in, first out, within wait_timeout; a circle is found"""
     t.sql("CREATE TABLE t (n serial, who int)")
-    d = t.daemon(wait_timeout="700ms")
+    d = t.daemon(wait_timeout="%dms" % (1000 * brief(0.7)))
     c, token = owner_of(t, d)
     a, b = member(t, d, token), raw_member(t, d, token)
     a.execute("BEGIN")
@@ -940,7 +940,7 @@ def drivers(t):
             c, token = owner_of(t, d, "ENTER a JOINABLE ISOLATION LEVEL SERIALIZABLE")
             r = subprocess.run(argv + [dsn, feature], env=dict(os.environ, PGOPTIONS="-c pgwith.join=" + token,
                                                                    PGWITH_TEST_JOIN=token),
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120 * slow_factor(), check=False)
             check(r.returncode == 0 and (r.stdout.strip().endswith("ok") or r.stdout.startswith("none")),
                   "%s %s: %s" % (argv[1:], feature, r.stdout))
             check(r.stdout.startswith("none") or d.log_has("joined scope=a owner=%d" % number(c)), "it has joined")

@@ -5,14 +5,14 @@ import os
 import signal
 import struct
 
-from pgwtest import Failure, check, equal, main, test, wait_until, wire
+from pgwtest import Failure, brief, check, equal, main, slow_factor, test, wait_until, wire
 
 
 def notifications(c, count, within=20.0, what=""):
     """The next ones, (channel, payload)."""
     got = []
     old = c.sock.gettimeout()
-    c.sock.settimeout(within)
+    c.sock.settimeout(within * slow_factor())
     try:
         while len(got) < count:
             kind, body = c.read()
@@ -272,7 +272,7 @@ def told_late(t):
 def keeper_hangs(t):
     """a keeper that does not answer is given up after connect_timeout: sessions that listen are told, the LISTEN that
     waits is an error, and the next one is by another keeper"""
-    d = t.daemon(size=2, connect_timeout="1s", check_interval="1s")
+    d = t.daemon(size=2, connect_timeout="%dms" % (1000 * brief(1)), check_interval="1s")
     a, b, c = t.client(d), t.client(d), t.client(d)
     a.sql("LISTEN one")
     pid = keeper(d)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from pgwtest import Skip, check, child, equal, main, sanitized, slow_factor, test, wait_until
+from pgwtest import Skip, brief, check, child, equal, main, sanitized, slow_factor, test, wait_until
 from pgwtest.daemon import SANITIZE_ENV, program
 from pgwtest.runs import PY, READY, Running, ends_within, has_children, holding, is_gone, locks, members, run, state, words
 from pgwtest.terminal import Terminal
@@ -221,30 +221,32 @@ def which_pool(t):
 def deadline(t):
     """a deadline: the program gets TERM, and KILL after --kill-after; 77, and the reason; the lock is free at the deadline"""
     d = t.daemon(size=1)
+    soon = brief(0.5)  # seconds: the program is up before it
+    within = "%dms" % (1000 * soon)
     began = time.monotonic()
-    p = holding(t, d, "--lock", "a", "--deadline", "500ms")
+    p = holding(t, d, "--lock", "a", "--deadline", within)
     other = Running(t, d, ("--lock", "a"), READY)
     status, out, err = p.ended()
     equal((status, out), (77, ""), err)
-    check(0.5 <= time.monotonic() - began < 2.5 * slow_factor(), "in time: %.2f" % (time.monotonic() - began))
+    check(soon <= time.monotonic() - began < soon + 2 * slow_factor(), "in time: %.2f" % (time.monotonic() - began))
     check(err.startswith('pgwith: run: lost: "a" has expired') and "(pid %d)" % p.program in err, err)
     equal(other.ready().finish()[0], 0, "the next one")
     # one that does not listen to TERM, and says so
     deaf = READY + "signal.signal(15, lambda n, f: print('TERM', flush=True)); print('deaf', flush=True)\nwhile 1: signal.pause()"
-    p = Running(t, d, ("--lock", "a", "--deadline", "300ms", "--kill-after", "700ms"), deaf).ready()
+    p = Running(t, d, ("--lock", "a", "--deadline", within, "--kill-after", "700ms"), deaf).ready()
     equal(p.line(), "deaf", "it is")
     equal(p.line(), "TERM", "first")
     told = time.monotonic()
     equal(p.ended()[:2], (77, ""), "status")
     check(0.6 <= time.monotonic() - told < 2.5 * slow_factor(), "KILL: %.2f" % (time.monotonic() - told))
     # one that is stopped gets it, too
-    p = holding(t, d, "--lock", "a", "--deadline", "500ms")
+    p = holding(t, d, "--lock", "a", "--deadline", within)
     os.kill(p.program, signal.SIGSTOP)
     equal(p.ended()[0], 77, "stopped")
     check(is_gone(p.program), "it is gone")
     # a program that ends well in time has its own status, and one that ends by TERM has 77 all the same
     equal(run(d, "--lock", "a", "--deadline", "30s", "true")[0], 0, "in time")
-    p = holding(t, d, "--lock", "a", "--deadline", "300ms", script=READY + "signal.signal(15, lambda n, f: os._exit(0)); signal.pause()")
+    p = holding(t, d, "--lock", "a", "--deadline", within, script=READY + "signal.signal(15, lambda n, f: os._exit(0)); signal.pause()")
     equal(p.ended()[0], 77, "a good end comes too late")
     # the wait is a part of it, and then nothing was run
     hold = holding(t, d, "--lock", "a")
@@ -449,7 +451,7 @@ def stdin(t):
 def alarms(t):
     """an alarm(2) that was set before pgwith run, as Perl's `alarm 1; exec` does, reaches the program"""
     d = t.daemon(size=1)
-    p = holding(t, d, wrap=(PY, "-c", "import os, signal, sys; signal.setitimer(signal.ITIMER_REAL, 1.5); os.execv(sys.argv[1], sys.argv[1:])"))
+    p = holding(t, d, wrap=(PY, "-c", "import os, signal, sys; signal.setitimer(signal.ITIMER_REAL, %f); os.execv(sys.argv[1], sys.argv[1:])" % brief(1.5)))
     equal(p.ended()[0], 128 + signal.SIGALRM, "status")
 
 
@@ -544,8 +546,7 @@ def job_control(t):
     wait_until(lambda: locks(d), 5, "it runs")
     term.run("PS1='inner> '")
     term.run("sleep 600")
-    term.shows("sleep 600")
-    time.sleep(0.3)
+    wait_until(lambda: term.foreground() == "sleep", 10, "it runs")
     term.keys("C-z")
     term.shows("Stopped +sleep 600")
     term.run("kill %1; exit 4")

@@ -6,7 +6,7 @@ import re
 import shutil
 import xml.etree.ElementTree
 
-from pgwtest import Skip, check, child, equal, main, test, unavailable, wait_until
+from pgwtest import Skip, check, child, equal, main, slow_factor, test, unavailable, wait_until
 from pgwtest.daemon import SANITIZE_ENV
 from pgwtest.runs import words
 from pgwtest.server import bindir
@@ -44,7 +44,7 @@ def both(t, argv, outcome=None, env=None, prepare=BEFORE):
     t.sql(prepare)
     before = dump(t)
     d = t.daemon(size=2)
-    got = run(words(d, "--pool", "db", "--rollback", "--deadline", "150s", "--") + argv, dict(env, **SANITIZE_ENV), "run")
+    got = run(words(d, "--pool", "db", "--rollback", "--deadline", "%ds" % (150 * slow_factor()), "--") + argv, dict(env, **SANITIZE_ENV), "run")
     equal(got[:2], want[:2], "as directly; stderr here: %s; there: %s" % (got[2][-2000:], want[2][-2000:]))
     equal(dump(t), before, "pg_dump")
     d.quiet()

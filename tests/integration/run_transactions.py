@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from pgwtest import Skip, check, child, equal, main, only_local, slow_factor, test, wait_until
+from pgwtest import Skip, brief, check, child, equal, main, only_local, slow_factor, test, wait_until
 from pgwtest.daemon import SANITIZE_ENV, program
 from pgwtest.runs import PY, READY, Running, ends_within, has_children, holding, is_gone, locks, run, words
 from pgwtest.server import bindir
@@ -409,11 +409,12 @@ def lost(t):
     """deadline, KILL of scope and session, PostgreSQL and pgwithd gone: the program is ended, 77, nothing is kept"""
     t.sql("CREATE TABLE t (n int)")
     d = t.daemon(size=2)
+    soon = brief(0.7)  # seconds: the program is up before it
     began = time.monotonic()
-    p = busy(t, d, "--deadline", "700ms")
+    p = busy(t, d, "--deadline", "%dms" % (1000 * soon))
     status, _, err = p.ended()
     equal(status, 77, err)
-    check("deadline" in err and time.monotonic() - began < 3 * slow_factor(), err)
+    check("deadline" in err and time.monotonic() - began < soon + 2.3 * slow_factor(), err)
     check(is_gone(p.program), "the program is gone")
     quiet(d)
     for kill in ("KILL SCOPE %s", "KILL SESSION %s"):
@@ -469,7 +470,7 @@ def limits(t):
     text = shell(t, "psql -c 'INSERT INTO t VALUES (1)'\nsleep 1.5\npsql -c 'INSERT INTO t VALUES (2)' -c 'SELECT 1 FROM pg_sleep(2.2)'")
     equal(run(d, "--pool", "db", text), (0, "1\n", ""), "status")
     equal(t.value("SELECT count(*) FROM t"), "2", "rows")
-    deadline = slow_factor()  # seconds: the program is up before it
+    deadline = brief(1)  # seconds: the program is up before it
     d.reload(pools={"db": {"conninfo": t.conninfo(), "size": 1, "scope_deadline": "%dms" % (deadline * 1000)}})
     p = busy(t, d)
     status, _, err = p.ended()

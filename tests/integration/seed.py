@@ -373,6 +373,9 @@ async def a_lock(w):
                 shared["order"].append(c.name)
                 n = shared["n"]
                 await c.sleep(0.03)
+                # they alternate if the next one has asked before it is free
+                if len(shared["order"]) < 2 * 3:
+                    await w.until(lambda: w.waits("counter"))
                 shared["n"] = n + 1
                 shared["inside"] -= 1
     first = w.start("A", program)

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 
-from .tap import Failure
+from .tap import Failure, Limit
 
 
 def start(argv, log, env=None, death=signal.SIGKILL, user=None, cwd="/"):
@@ -20,8 +20,20 @@ def start(argv, log, env=None, death=signal.SIGKILL, user=None, cwd="/"):
                                 env=full_env, cwd=cwd)
 
 
+def _communicate(p, text, limit):
+    """Popen.communicate() with a limit, which grows if the machine becomes slower."""
+    while True:
+        try:
+            return p.communicate(text, max(limit.left(), 0.001))
+        except subprocess.TimeoutExpired:
+            if limit.left() <= 0:
+                raise
+            text = None  # it has been taken
+
+
 def run(argv, timeout=60, env=None, user=None, stdin=None, cwd="/"):
-    """Runs a program to its end: (status, stdout, stderr)."""
+    """Runs a program to its end: (status, stdout, stderr). The timeout is that of an idle machine (tap.Limit)."""
+    limit = Limit(timeout)
     wrap = []
     if user and os.geteuid() == 0:
         wrap = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"]
@@ -31,7 +43,7 @@ def run(argv, timeout=60, env=None, user=None, stdin=None, cwd="/"):
                          subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                          env=full_env, cwd=cwd, process_group=0)
     try:
-        out, err = p.communicate(stdin.encode() if isinstance(stdin, str) else stdin, timeout)
+        out, err = _communicate(p, stdin.encode() if isinstance(stdin, str) else stdin, limit)
     except subprocess.TimeoutExpired:
         os.killpg(p.pid, signal.SIGKILL)  # what it has started holds the pipes, too
         out, err = p.communicate()

@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 
-from . import npm
+from . import npm, tap
 
 DRIVERS = ("psycopg", "psycopg async", "psycopg2", "asyncpg")
 

@@ -229,7 +229,7 @@ class Ear:
             check(self.error, "the connection of a client ended without an error")
             return
         check(not self.waiting and self.behind == 0, "a client has not got all: %d bytes are missing" % self.behind)
-        self.client.sock.settimeout(wire.TIMEOUT)
+        self.client.sock.settimeout(wire.read_timeout())
         r = self.client.ask("UNLISTEN *; SELECT 'end'")
         check(not r.errors and r.kinds in ("CTDCZ", "CTDCSZ"), "answers to UNLISTEN: %s %s" % (r.kinds, r.errors))
 

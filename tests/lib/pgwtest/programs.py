@@ -680,7 +680,7 @@ class Session:
             except TimeoutError:
                 self.wanted = []  # the runs differ now: no need to wait any more
             finally:
-                self.client.sock.settimeout(wire.TIMEOUT)
+                self.client.sock.settimeout(wire.read_timeout())
 
     def _read(self, step, got):
         if step[0] != "X":

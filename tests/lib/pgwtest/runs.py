@@ -128,14 +128,14 @@ def program_of(pid, sanitizers=None):
     sanitizers = sanitized() if sanitizers is None else sanitizers
     try:
         with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-            children = [int(child) for child in f.read().split()]
+            children = [int(number) for number in f.read().split()]
         ours = _command_line(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
-    for child in children:
+    for number in children:
         try:
-            if not is_gone(child) and not (sanitizers and _command_line(child) == ours):
-                return child
+            if not is_gone(number) and not (sanitizers and _command_line(number) == ours):
+                return number
         except (FileNotFoundError, ProcessLookupError):
             continue
     return None

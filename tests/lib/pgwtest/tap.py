@@ -7,6 +7,7 @@ directory of a failed test is kept; the tails of its logs are printed as TAP dia
 
 import argparse
 import faulthandler
+import functools
 import os
 import random
 import shutil
@@ -76,6 +77,12 @@ def slow_factor():
     return crowd * (4.0 if sanitized() else 1.0)
 
 
+def brief(seconds):
+    """A time that a test waits for, and in which something has to be done before it is over: as long on an idle machine,
+    longer on a slower one."""
+    return seconds * min(slow_factor(), 8.0)
+
+
 class Limit:
     """A time limit in seconds on an idle machine. It grows as the machine gets slower, also while it runs."""
 
@@ -98,11 +105,17 @@ def built(name):
     return os.path.join(os.path.abspath(os.environ.get("PGWITH_BUILDDIR", ".")), "src", name)
 
 
+@functools.lru_cache(maxsize=None)
+def _has_sanitizers(path, _modified):
+    with open(path, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def sanitized():
     """True if the daemon under test is built with AddressSanitizer."""
+    path = built("pgwithd")
     try:
-        with open(built("pgwithd"), "rb") as f:
-            return b"__asan_init" in f.read()
+        return _has_sanitizers(path, os.stat(path).st_mtime_ns)
     except OSError:
         return False
 

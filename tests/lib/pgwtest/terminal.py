@@ -81,14 +81,22 @@ class Terminal:
         """Of the shell."""
         return int(self.tmux("display-message", "-p", "#{pane_pid}"))
 
+    def foreground(self):
+        """The name of the program that the keys go to."""
+        return self.tmux("display-message", "-p", "#{pane_current_command}").strip()
+
     def child(self, program):
         """The process that the shell has started and that runs this program."""
         def look():
             with open("/proc/%d/task/%d/children" % (self.pid(), self.pid())) as f:
-                for pid in f.read().split():
+                pids = f.read().split()
+            for pid in pids:
+                try:
                     with open("/proc/%s/comm" % pid) as comm:
                         if comm.read().strip() == program:
                             return int(pid)
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
             return None
         return wait_until(look, 10, "%s runs in the terminal" % program)
 

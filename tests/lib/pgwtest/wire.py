@@ -10,12 +10,14 @@ import socket
 import struct
 import time
 
+from .tap import slow_factor
+
 PROTOCOL_3 = 196608
 SSL_REQUEST = 80877103
 GSSENC_REQUEST = 80877104
 CANCEL_REQUEST = 80877102
 
-TIMEOUT = 30.0  # seconds that one read may take
+TIMEOUT = 30.0  # seconds that one read may take on an idle machine: read_timeout()
 
 
 class Closed(Exception):
@@ -153,8 +155,15 @@ def cancel_packet(pid, secret):
     return struct.pack("!iiii", 16, CANCEL_REQUEST, pid, secret)
 
 
-def dial(host, port, timeout=TIMEOUT):
+def read_timeout():
+    """Seconds that one read may take."""
+    return TIMEOUT * slow_factor()
+
+
+def dial(host, port, timeout=None):
     """A connected socket. A host that starts with / is a socket directory."""
+    if timeout is None:
+        timeout = read_timeout()
     if host.startswith("/"):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         s.settimeout(timeout)
@@ -202,7 +211,7 @@ class Client:
     """One connection. Unless login=False, logged in when the constructor returns; an error at login
     is raised as ServerError."""
 
-    def __init__(self, host, port, dbname, user="postgres", login=True, timeout=TIMEOUT, password=None, **params):
+    def __init__(self, host, port, dbname, user="postgres", login=True, timeout=None, password=None, **params):
         self.host, self.port, self._password = host, port, password
         self.sock = dial(host, port, timeout)
         self.buffer = bytearray()
@@ -362,7 +371,7 @@ class Client:
 
     def hung_up(self, timeout=10.0):
         """Waits for the other side to close (reading and dropping); True if it did."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * slow_factor()
         old = self.sock.gettimeout()
         try:
             while time.monotonic() < end:
