@@ -744,8 +744,8 @@ def leave_stubborn(t):
     m.ask("INSERT INTO t VALUES (1)")
     m.send(query("DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; "
                  "END $$"))
-    wait_until(lambda: any("pg_sleep" in r["query"] for r in t.activity()), 5, "the query runs")
-    pid = [r["pid"] for r in t.activity() if "pg_sleep" in r["query"]][0]
+    # a cancel that comes before it sleeps ends it
+    pid = wait_until(lambda: [r["pid"] for r in t.activity() if r["wait_event"] == "PgSleep"], 5, "it sleeps")[0]
     try:
         c.execute("EXIT")
         check(False, "EXIT has succeeded")
