@@ -57,6 +57,18 @@ answered(struct listener *l, const struct err *e, bool refused)
 	session_wake(s);
 }
 
+bool
+channels_give_up(struct session *s, const struct err *e)
+{
+	struct listening *li = s->rare->listening;
+
+	if (li == NULL || li->state != LISTENING_ASKED)
+		return false;
+	listener_give_up(&li->listener);
+	answered(&li->listener, e, false);
+	return true;
+}
+
 static void
 notified(struct listener *l, const char *channel, size_t channel_bytes, const uint8_t *message,
 	 size_t bytes)
@@ -64,9 +76,12 @@ notified(struct listener *l, const char *channel, size_t channel_bytes, const ui
 	struct session *s = l->owner;
 	struct listening *li = s->rare->listening;
 
+	if (li->overflown)
+		return;
 	buf_add(&li->kept, message, bytes);
 	li->overflown |= li->kept.failed;
 	session_wake(s);
+	kept_added(s);
 }
 
 static void
@@ -138,6 +153,34 @@ channels_set_portal(struct session *s, const char *portal)
 	free(li->portal);
 	li->portal = portal ? mem_strdup(portal) : NULL;
 	li->executed = portal == NULL;
+	li->done = 0;
+}
+
+void
+channels_add_portal(struct session *s, const char *portal, struct deeds *d)
+{
+	struct listening *li = s->rare->listening;
+
+	channels_settle(li);
+	for (unsigned i = 0; i < d->count; i++) {
+		struct deed *to = deeds_add(&li->deeds, LISTEN);
+
+		*to = d->list[i];
+		d->list[i].spelled = NULL;
+	}
+	free(li->portal);
+	li->portal = mem_strdup(portal);
+	li->executed = false;
+}
+
+void
+channels_settle(struct listening *li)
+{
+	if (li->executed)
+		li->done = li->deeds.count;
+	while (li->deeds.count > li->done)
+		free(li->deeds.list[--li->deeds.count].spelled);
+	li->executed = li->done > 0;
 }
 
 bool
@@ -182,6 +225,7 @@ channels_free(struct session *s)
 		return;
 	channels_forget_transaction(li);
 	buf_clear(&li->kept);
+	kept_count(s);
 	buf_clear(&li->converted);
 	buf_clear(&li->part);
 	buf_clear(&li->failure);
@@ -249,13 +293,16 @@ channels_pack(struct pack *p, struct session *s)
 	deeds_pack(p, &li->deeds);
 	pack_str(p, &li->portal);
 	PACK(p, li->executed);
+	PACK(p, li->done);
 	pack_str(p, &li->later);
 	deed_pack(p, &li->due);
 	transaction_pack(p, li);
 	pack_buf(p, &li->kept);
+	kept_count(s);
 	pack_buf(p, &li->converted);
 	pack_buf(p, &li->part);
 	PACK(p, li->overflown);
+	PACK(p, li->in_the_way);
 	pack_str(p, &li->lost);
 	if (!listener_pack(p, &li->listener, s->pool) && li->lost == NULL)
 		li->lost = mem_strdup("it was not handed over");

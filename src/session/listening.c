@@ -80,6 +80,7 @@ give(struct session *s)
 		reply_send(s, buf_data(from), n);
 		buf_drop(from, n);
 	}
+	kept_count(s);
 }
 
 /* The session listens, and has to end. */
@@ -94,7 +95,12 @@ must_end(struct session *s)
 	if (li->lost)
 		err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, li->lost);
 	else
-		err_make(&e, ERR_LISTEN_SLOW, KEPT_MAX / 1024 / 1024);
+		err_make(&e, ERR_LISTEN_SLOW,
+			 li->in_the_way ? (unsigned)(s->site->conf->listen_memory / 1024 / 1024)
+					: KEPT_MAX / 1024 / 1024);
+	if (li->in_the_way)
+		err_detail(&e, "Those of all sessions are more than listen_memory, and this one "
+			       "has kept the most.");
 	session_fail(s, &e);
 	err_clear(&e);
 	return true;
@@ -179,7 +185,9 @@ give_ready(struct session *s)
 		return;
 	}
 	give(s);
-	if (li->listener.converting || session_gone(s))
+	/* A client that is slow gets the rest of them when it has taken these. */
+	if (li->listener.converting || session_gone(s) ||
+	    (status == 'I' && is_kept(s) && stream_is_slow(&s->stream)))
 		return;
 	li->owes_ready = false;
 	buf_init(&out, READY_SIZE);
@@ -193,6 +201,7 @@ give_ready(struct session *s)
 void
 listening_turn(struct session *s)
 {
+	kept_count(s);
 	if (must_end(s))
 		return;
 	if (s->rare->listening->owes_ready)
@@ -514,7 +523,8 @@ passed_answered(struct session *s)
 		}
 		break;
 	case SINGLE:
-		if (!good || !li->executed)
+		channels_settle(li);
+		if (!good)
 			deeds_drop(&li->deeds);
 		look(s);
 		return true;
@@ -526,6 +536,7 @@ passed_answered(struct session *s)
 		s->hold->lease.srv->progress.muted = false;
 		break;
 	default:
+		channels_settle(li);
 		good = good && li->executed;
 		if (good && p->status == 'I' && deeds_ask(&li->deeds)) {
 			look(s);
@@ -907,6 +918,30 @@ judge_discard_all(struct session *s, const struct message *m)
 	return v;
 }
 
+/* A Query behind an exchange that has no Sync: nothing can wait for an answer. */
+static enum verdict
+judge_unsynced(struct session *s, struct message *m)
+{
+	enum verdict v = FORWARD;
+	struct deeds d;
+	struct buf sql;
+
+	if (channels_count(s) == 0)
+		return FORWARD;
+	buf_init(&sql, SQL_MAX);
+	deeds_read(s, m->sql, m->sql_bytes, true, &d, &sql);
+	note_when(s, m);
+	if (is_inside(s)) {
+		v = pass_among(s, m->effects.set, &d);
+	} else if (d.count > 0) {
+		set_deeds(s, &d);
+		v = pass(s, ENDS);
+	}
+	deeds_drop(&d);
+	buf_clear(&sql);
+	return v;
+}
+
 static enum verdict
 judge_query(struct session *s, struct message *m, bool after_refusal)
 {
@@ -919,7 +954,7 @@ judge_query(struct session *s, struct message *m, bool after_refusal)
 	    !message_is_whole(m) || !message_is_well_formed(m))
 		return FORWARD;
 	if (is_extended(s))
-		return FORWARD;
+		return m->effects.unsure ? FORWARD : judge_unsynced(s, m);
 	/* When all before it is answered, it is certain how it is read. */
 	if (is_answer_due(s))
 		return hold(s);
@@ -1003,7 +1038,7 @@ note_portal(struct session *s, const struct message *m)
 	if (m->type == 'E' && is_portal(m, li->portal))
 		li->executed = true;
 	else if ((m->type == 'B' || m->type == 'C') && !li->executed && is_portal(m, li->portal))
-		deeds_drop(&li->deeds);
+		channels_settle(li);
 	if (!is_portal(m, li->later))
 		return;
 	/* In an exchange with another one it is not known which of them does what. */
@@ -1015,6 +1050,29 @@ note_portal(struct session *s, const struct message *m)
 	channels_forget_later(li);
 }
 
+/* A Bind behind another one, outside of a transaction. */
+static void
+note_bound(struct session *s, const struct message *m)
+{
+	struct listening *li = s->rare->listening;
+	const char *text;
+	size_t bytes;
+	struct deeds d;
+	struct buf sql;
+
+	if (m->type != 'B' || m->statement == NULL || m->portal == NULL || is_in_error(s) ||
+	    (li->purpose != SINGLE && li->purpose != ENDS) ||
+	    !(statement_bound(s, m->statement, &text, &bytes) &
+	      (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)))
+		return;
+	buf_init(&sql, SQL_MAX);
+	deeds_read(s, text, bytes, true, &d, &sql);
+	if (has_room(s, &d))
+		channels_add_portal(s, m->portal, &d);
+	deeds_drop(&d);
+	buf_clear(&sql);
+}
+
 /* A message behind one that was passed: the rest of its exchange passes, too; all else waits. */
 static enum verdict
 judge_behind(struct session *s, const struct message *m)
@@ -1024,6 +1082,7 @@ judge_behind(struct session *s, const struct message *m)
 	if (!is_extended(s))
 		return hold(s);
 	note_portal(s, m);
+	note_bound(s, m);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'Q' || m->type == 'F')
 		li->mixed = true;
 	return FORWARD;

@@ -179,6 +179,54 @@ def slow(t):
 
 
 @test
+def memory(t):
+    """listen_memory bounds what waits for all sessions together: who keeps the most is ended, the others get all; a reload
+    changes it, and what was taken does not count"""
+    d = t.daemon(size=6, options={"listen_memory": "1MB"})
+    large, small, quick = t.client(d), t.client(d), t.client(d)
+    other = t.direct()
+    text = "x" * 7900
+    large.sql("LISTEN large; LISTEN every")
+    for c in (small, quick):
+        c.sql("LISTEN every")
+    large.sql("BEGIN; SELECT 1")
+    small.sql("BEGIN; SELECT 1")
+    sent = 0
+    while not any("keeps the most" in line for line in d.log_text().splitlines()):
+        check(sent < 300, "it has a bound")
+        other.sql("NOTIFY every, '%d%s'; NOTIFY large, '%d%s'" % (sent, text, sent, text))
+        equal(notifications(quick, 1), [("every", "%d%s" % (sent, text))], "who takes them")
+        sent += 1
+    check(sent * 7900 * 3 < 1.2 * 1024 * 1024 < (sent + 20) * 8000 * 3, "%d were kept" % sent)
+    r = large.until_closed()
+    equal([(e.severity, e.sqlstate) for e in r.errors], [("FATAL", "53200")], "its last words")
+    check("listen_memory" in r.errors[0].detail, r.errors[0].detail)
+    # There is room again.
+    for n in range(sent, sent + 20):
+        other.sql("NOTIFY every, '%d%s'" % (n, text))
+    small.send(wire.query("COMMIT"))
+    equal(notifications(small, sent + 20), [("every", "%d%s" % (n, text)) for n in range(sent + 20)], "who keeps less")
+    small.until_ready()
+    for _ in range(3):
+        small.sql("BEGIN; SELECT 1")
+        for n in range(60):
+            other.sql("NOTIFY every, '%d%s'" % (n, text))
+        small.send(wire.query("COMMIT"))
+        notifications(small, 60)
+        notifications(quick, 60 if _ else 80)
+        small.until_ready()
+    equal(d.log_text().count("keeps the most"), 1, "sessions that were ended")
+    d.reload(options={"listen_memory": "4MB"}, pools={"db": {"conninfo": t.conninfo(), "size": 6}})
+    small.sql("BEGIN; SELECT 1")
+    for n in range(300):
+        other.sql("NOTIFY every, '%d%s'" % (n, text))
+        notifications(quick, 1)
+    small.send(wire.query("COMMIT"))
+    notifications(small, 300)
+    equal(d.log_text().count("keeps the most"), 1, "sessions that were ended")
+
+
+@test
 def at_commit(t):
     """a transaction that listens: its COMMIT waits until the keeper listens, so that what is committed behind it is
     never lost; what was committed before its COMMIT was sent is not asked for. ROLLBACK needs no keeper"""
@@ -288,6 +336,73 @@ def keeper_hangs(t):
         equal([notifications(x, 1) for x in (b, c)], [[("two", "")]] * 2, "by another one")
     finally:
         t.cluster.signal(pid, signal.SIGCONT)
+
+
+def asked_for(d, c):
+    """The session's LISTEN waits for the keeper."""
+    pattern = "session %d: listening quiet -> asked" % c.session
+    return d.log_text().count(pattern)
+
+
+@test
+def cancelled(t):
+    """a CancelRequest ends a LISTEN that waits for the keeper, by Query and by Bind; its COMMIT goes on without the keeper"""
+    d = t.daemon(size=2)
+    a, b, other = t.client(d), t.client(d), t.direct()
+    a.sql("LISTEN one")
+    pid = keeper(d)
+    t.cluster.signal(pid, signal.SIGSTOP)
+    try:
+        for messages in (wire.query("LISTEN two"), wire.extended("LISTEN two") + wire.sync(), wire.query("UNLISTEN one")):
+            c = a if b"UNLISTEN" in messages else b
+            before = asked_for(d, c)
+            c.send(messages)
+            wait_until(lambda c=c, before=before: asked_for(d, c) > before, 20, "it is asked for")
+            c.cancel()
+            equal([e.sqlstate for e in c.until_ready().errors], ["57014"], "its answer")
+            equal(c.value("SELECT 1"), "1", "what comes then") if c is b else None
+        b.sql("BEGIN")
+        b.sql("LISTEN three")
+        before = asked_for(d, b)
+        b.send(wire.query("COMMIT"))
+        wait_until(lambda: asked_for(d, b) > before, 20, "it is asked for")
+        b.cancel()
+        equal(b.until_ready().tags, ["COMMIT"], "its answer")
+        other.sql("NOTIFY three")
+        equal(notifications(b, 1), [("three", "")], "by its own server")
+    finally:
+        t.cluster.signal(pid, signal.SIGCONT)
+    other.sql("NOTIFY two; NOTIFY one")
+    equal(notifications(a, 1), [("one", "")], "what was not ended")
+    b.sql("UNLISTEN *")
+    check(b.silent(0.1), "nothing of what was cancelled")
+    b.sql("LISTEN two")
+    other.sql("NOTIFY two")
+    equal(notifications(b, 1), [("two", "")], "again")
+
+
+@test
+def waits_too_long(t):
+    """a LISTEN for which the keeper is opened can be cancelled, and waits for no longer than wait_timeout"""
+    proxy = t.proxy()
+    d = t.daemon(size=1, conninfo=t.conninfo(host=proxy.directory, port=proxy.port), wait_timeout="1s",
+                 connect_timeout="1min")
+    a, b = t.client(d), t.client(d)
+    a.sql("SELECT 1")
+    proxy.login_gate.clear()
+    a.send(wire.query("LISTEN one"))
+    wait_until(lambda: asked_for(d, a) > 0, 20, "it is asked for")
+    a.cancel()
+    equal([(e.sqlstate, e.severity) for e in a.until_ready().errors], [("57014", "ERROR")], "by a cancel")
+    b.send(wire.query("LISTEN one"))
+    r = b.until_ready()
+    equal([e.sqlstate for e in r.errors], ["08006"], "by wait_timeout")
+    check("wait_timeout" in r.errors[0].message, r.errors[0].message)
+    a.send(wire.query("LISTEN one"))
+    proxy.login_gate.set()
+    equal(a.until_ready().tags, ["LISTEN"], "when it is open")
+    t.sql("NOTIFY one")
+    equal(notifications(a, 1), [("one", "")], "what comes")
 
 
 @test
@@ -769,6 +884,12 @@ def bound_only(t):
         ("DISCARD", bind("DISCARD ALL") + wire.sync()), ("*", bind("UNLISTEN *", "p") + wire.sync()),
         ("rebound", bind("LISTEN x") + wire.bind(statement="") + wire.execute() + wire.sync()),
         ("another", bind("LISTEN x") + bind("SELECT 1") + wire.execute() + wire.sync()),
+        ("UNLISTEN behind one", bind("LISTEN x") + wire.execute() + bind("UNLISTEN ch") + wire.execute() + wire.sync()),
+        ("behind one", bind("UNLISTEN ch") + wire.execute() + bind("LISTEN x") + wire.sync()),
+        ("behind one that is not", bind("LISTEN x") + bind("UNLISTEN ch", "q") + wire.execute("q") + wire.sync()),
+        ("and back", bind("LISTEN x") + wire.execute() + bind("UNLISTEN x") + wire.execute() + wire.sync()),
+        ("and again", bind("UNLISTEN ch") + wire.execute() + bind("LISTEN ch") + wire.execute() + wire.sync()),
+        ("no Sync", bind("SELECT 1") + wire.execute() + wire.query("UNLISTEN ch")),
         ("closed", bind("LISTEN x", "p") + wire.close_("P", "p") + wire.execute("p") + wire.sync()),
         ("in a transaction", begin + bind("LISTEN x") + wire.sync() + commit),
         ("unlisten in one", begin + bind("UNLISTEN ch") + wire.sync() + commit),
