@@ -202,6 +202,14 @@ def environment(t):
     equal(json.loads(child.run_ok(argv, cwd=here, env=SANITIZE_ENV))["PGHOST"], d.sockets, "the directory")
     inside = run(d, "--pool", "two", "--", pg("psql"), "-XAtc", "SHOW work_mem", env=dict(before, PGOPTIONS="-c work_mem=3MB", PGAPPNAME="x"))
     equal(inside, (0, "3MB\n", ""), "psql has them")
+    for odd in ("-c work_mem=3MB\\", "-c work_mem=3MB -c search_path=a\\\\", "-c work_mem=3MB  "):
+        inside = run(d, "--pool", "two", "--rollback", "--", pg("psql"), "-XAtqc", "CREATE TABLE public.odd ()", "-c", "SHOW work_mem",
+                     env={"PGOPTIONS": odd})
+        equal(inside, (0, "3MB\n", ""), "psql joins with PGOPTIONS %r" % odd)
+        direct = child.run([pg("psql"), "-XAtqc", "SHOW work_mem", "-h", t.cluster.sockets, "-p", str(t.cluster.port), "-U", "postgres",
+                            t.database], env={"PGOPTIONS": odd})
+        equal(direct, inside, "as directly")
+    equal(t.sql("SELECT 1 FROM pg_class WHERE relname = 'odd'"), [], "nothing is left of them")
 
 
 @test

@@ -114,6 +114,19 @@ take_tokens(char *options)
 	return tokens;
 }
 
+/* Drops a backslash at the end that has nothing to escape, as PostgreSQL does: what is put behind
+ * it must not become a part of the last option. */
+static void
+drop_open_escape(char *options)
+{
+	size_t end = strlen(options), n = 0;
+
+	while (n < end && options[end - n - 1] == '\\')
+		n++;
+	if (n % 2 == 1)
+		options[end - 1] = 0;
+}
+
 /* PGOPTIONS that joins the scopes; those that it joins so far stand behind. Without tokens it joins
  * nothing. The caller frees. */
 static char *
@@ -121,6 +134,7 @@ options_with(const char *before, const char *tokens)
 {
 	char *options = mem_strdup(before), *older = take_tokens(options), *all;
 
+	drop_open_escape(options);
 	if (*tokens)
 		all =
 		    mem_printf("%s%s-c " JOIN "%s%s", options, *options ? " " : "", tokens, older);
