@@ -161,7 +161,8 @@ def environment(t):
     d = t.daemon(pools={n: {"conninfo": t.conninfo(), "size": 2} for n in ("one", "two")})
     before = {"PGHOST": "elsewhere", "PGPORT": "1", "PGDATABASE": "no", "PGUSER": "postgres", "PGHOSTADDR": "127.0.0.1", "PGSERVICE": "s",
               "PGSSLMODE": "verify-full", "PGREQUIREPEER": "x", "PGGSSENCMODE": "require", "PGCHANNELBINDING": "require",
-              "PGTARGETSESSIONATTRS": "standby", "PGAPPNAME": "mine", "PGTZ": "UTC", "PGPASSWORD": "secret", "ODD": "a\nb", "EMPTY": ""}
+              "PGTARGETSESSIONATTRS": "standby", "PGSSLCERTMODE": "require", "PGREQUIREAUTH": "scram-sha-256", "PGREQUIRESSL": "1",
+              "PGSSLNEGOTIATION": "direct", "PGLOADBALANCEHOSTS": "random", "PGAPPNAME": "mine", "PGTZ": "UTC", "PGPASSWORD": "secret", "ODD": "a\nb", "EMPTY": ""}
 
     def seen(*options, **env):
         full = dict(SANITIZE_ENV, PATH=os.environ["PATH"], **before)
@@ -400,8 +401,8 @@ BUSY = ("import os, subprocess, sys\n"
         "sys.stdin.read()\n")
 
 
-def busy(t, d, *options):
-    return Running(t, d, ("--pool", "db") + options, BUSY % pg("psql")).ready()
+def busy(t, d, *options, **how):
+    return Running(t, d, ("--pool", "db") + options, BUSY % pg("psql"), **how).ready()
 
 
 @test
@@ -552,6 +553,56 @@ def cut_short(t):
     equal((status, err), (77, "pgwith: a signal has come, and pgwithd does not answer: whether the transaction was committed is not known\n"),
           "status")
     quiet(d)
+
+
+@test
+def cut_short_in_a_question(t):
+    """two signals at the end, while the question of each second is still unanswered: what is told is the same"""
+    only_local("it stops pgwithd")
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(size=1)
+    p = busy(t, d)
+    d.console_close()
+    os.kill(d.pid, signal.SIGSTOP)
+    try:
+        time.sleep(1.2)  # pgwith run asks each second
+        p.p.stdin.close()
+        wait_until(lambda: is_gone(p.program) and not has_children(p.pid), 5, "the program has ended")
+        os.kill(p.pid, signal.SIGTERM)
+        check(not ends_within(p, 0.3), "it waits")
+        os.kill(p.pid, signal.SIGTERM)
+        status, _, err = p.ended()
+    finally:
+        os.kill(d.pid, signal.SIGCONT)
+    equal((status, err), (77, "pgwith: a signal has come, and pgwithd does not answer: nothing is committed\n"), "status")
+    quiet(d)
+    equal(t.value("SELECT count(*) FROM t"), "0", "rows")
+
+
+@test
+def ignored_signals(t):
+    """a signal that was ignored (nohup, a job in the background of a script) or blocked as pgwith run began does not cut the commit short"""
+    only_local("it stops pgwithd")
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(size=1)
+    begin = "import os, signal, sys; %s; os.execvp(sys.argv[1], sys.argv[1:])"
+    rows = 0
+    for how in ("signal.signal(%d, signal.SIG_IGN)", "signal.pthread_sigmask(signal.SIG_BLOCK, [%d])"):
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            p = busy(t, d, wrap=(PY, "-c", begin % (how % number)))
+            d.console_close()
+            os.kill(d.pid, signal.SIGSTOP)
+            try:
+                p.p.stdin.close()
+                wait_until(lambda p=p: is_gone(p.program) and not has_children(p.pid), 5, "the program has ended")
+                os.kill(p.pid, number)
+                check(not ends_within(p, 0.1), "it waits for pgwithd")
+            finally:
+                os.kill(d.pid, signal.SIGCONT)
+            rows += 1
+            equal(p.ended(), (0, "", ""), "%s, %s" % (number.name, how))
+            equal(t.value("SELECT count(*) FROM t"), str(rows), "rows")
+            quiet(d)
 
 
 @test

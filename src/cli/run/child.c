@@ -200,16 +200,27 @@ child_signals(struct child *c)
 		stop(n.stopped);
 }
 
+/* Would the signal have ended pgwith when it began? Not one that was ignored, as nohup(1) does and
+ * a shell without job control in the background, nor one that was blocked. */
+static bool
+would_end(const struct child *c, int number)
+{
+	struct sigaction now;
+
+	return sigismember(&c->mask, number) == 0 && sigaction(number, NULL, &now) == 0 &&
+	       now.sa_handler != SIG_IGN;
+}
+
 int
 child_end_signals(const struct child *c)
 {
+	static const int all[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP};
 	sigset_t ends, stops;
 
 	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGQUIT);
-	sigaddset(&ends, SIGTERM);
-	sigaddset(&ends, SIGHUP);
+	for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+		if (would_end(c, all[i]))
+			sigaddset(&ends, all[i]);
 	/* Ctrl-Z stops us by ourselves now. */
 	sigemptyset(&stops);
 	sigaddset(&stops, SIGTSTP);

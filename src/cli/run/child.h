@@ -37,8 +37,9 @@ int child_start(struct child *, char **words, char **environment);
  * that. */
 void child_signals(struct child *);
 
-/* A descriptor that is readable if a signal has come that means the end: INT, QUIT, TERM or HUP. To
- * be called when the program has ended: from then on Ctrl-Z stops pgwith. */
+/* A descriptor that is readable if a signal has come that means the end: INT, QUIT, TERM or HUP,
+ * but for those that were ignored or blocked when pgwith began. To be called when the program has
+ * ended: from then on Ctrl-Z stops pgwith. */
 int child_end_signals(const struct child *);
 
 /* Ends the program and all that it has started by that signal, also what is stopped. */

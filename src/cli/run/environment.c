@@ -176,12 +176,10 @@ url_of(const struct environment_place *p)
 char **
 environment_lead(char **e, const struct environment_place *p)
 {
-	static const char *const elsewhere[] = {"PGHOSTADDR",        "PGSERVICE",
-						"PGREQUIREPEER",     "PGSSLMODE",
-						"PGREQUIRESSL",      "PGGSSENCMODE",
-						"PGREQUIREAUTH",     "PGCHANNELBINDING",
-						"PGSSLNEGOTIATION",  "PGTARGETSESSIONATTRS",
-						"PGLOADBALANCEHOSTS"};
+	static const char *const elsewhere[] = {
+	    "PGHOSTADDR",       "PGSERVICE",     "PGREQUIREPEER",      "PGSSLMODE",
+	    "PGREQUIRESSL",     "PGGSSENCMODE",  "PGREQUIREAUTH",      "PGCHANNELBINDING",
+	    "PGSSLNEGOTIATION", "PGSSLCERTMODE", "PGLOADBALANCEHOSTS", "PGTARGETSESSIONATTRS"};
 	char *options;
 	unsigned at;
 

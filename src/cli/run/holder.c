@@ -398,13 +398,15 @@ holder_read(struct holder *h)
 
 /* ---- the end ---- */
 
-/* Drops the answer to a question that is under way: it may have been read in part. */
-static void
+/* Drops the answer to a question that is under way: it may have been read in part. False: it has
+ * not come to its end. */
+static bool
 forget_question(struct holder *h, int64_t deadline, struct answer_cut *cut)
 {
 	if (h->asked)
 		PQclear(answer_take(h->conn, deadline, cut));
 	h->asked = false;
+	return PQtransactionStatus(h->conn) != PQTRANS_ACTIVE;
 }
 
 /* Has a signal ended the wait for an answer? */
@@ -418,11 +420,12 @@ is_cut_short(const struct holder *h, const struct answer_cut *cut)
 static bool
 is_held(struct holder *h, struct answer_cut *cut)
 {
-	PGresult *r;
+	PGresult *r = NULL;
 
-	forget_question(h, 0, cut);
-	holder_ask(h);
-	r = h->asked ? answer_take(h->conn, 0, cut) : NULL;
+	if (forget_question(h, 0, cut))
+		holder_ask(h);
+	if (h->asked)
+		r = answer_take(h->conn, 0, cut);
 	h->asked = false;
 	if (r && PQresultStatus(r) == PGRES_TUPLES_OK)
 		judge(h, r);
@@ -494,8 +497,7 @@ holder_leave(struct holder *h)
 {
 	int64_t limit_us = clock_us() + h->timeout_us;
 
-	forget_question(h, limit_us, NULL);
-	if (h->held &&
+	if (forget_question(h, limit_us, NULL) && h->held &&
 	    PQsendQueryParams(h->conn, "LEAVE ALL ROLLBACK", 0, NULL, NULL, NULL, NULL, 0))
 		PQclear(answer_take(h->conn, limit_us, NULL));
 }
