@@ -379,10 +379,17 @@ def order(t):
             await fails(ValueError, left_by_error())
             equal(await c.rows("SHOW SCOPES"), [], "open scopes")
 
-        async def left_before():
-            async with c.within(pgwith.scope(c.raw, "a")):
+        # whether the program's own LEAVE has committed nobody knows here
+        async def left_before(error=None):
+            async with c.within(pgwith.scope(c.raw, "a")) as s:
+                handles.append(s)
                 await c.execute("LEAVE a")
+                if error:
+                    raise error
+        handles = []
         await fails(pgwith.UsageError, left_before())
+        await fails(ValueError, left_before(ValueError()))
+        equal([s.outcome for s in handles], ["unknown"] * 2, "outcomes")
 
         async def twice():
             async with c.within(pgwith.scope(c.raw, "a")):

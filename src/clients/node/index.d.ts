@@ -77,11 +77,13 @@ export function scope<T>(client: Client, name: string, work: Work<T>): Promise<T
 export function scope<T>(client: Client, name: string, options: TransactionOptions & { suppress?: false }, work: Work<T>): Promise<T>;
 export function scope<T>(client: Client, name: string, options: TransactionOptions, work: Work<T>): Promise<T | undefined>;
 export function defined<T>(client: Client, name: string, work: Work<T>): Promise<T>;
+export function defined<T>(client: Client, name: string, options: DefinedOptions & { suppress?: false }, work: Work<T>): Promise<T>;
 export function defined<T>(client: Client, name: string, options: DefinedOptions, work: Work<T>): Promise<T | undefined>;
 export function lock<T>(client: Client, name: string, work: Work<T>): Promise<T>;
 export function lock<T>(client: Client, name: string, options: LockOptions & { suppress?: false }, work: Work<T>): Promise<T>;
 export function lock<T>(client: Client, name: string, options: LockOptions, work: Work<T>): Promise<T | undefined>;
 export function semaphore<T>(client: Client, name: string, limit: number, work: Work<T>): Promise<T>;
+export function semaphore<T>(client: Client, name: string, limit: number, options: SemaphoreOptions & { suppress?: false }, work: Work<T>): Promise<T>;
 export function semaphore<T>(client: Client, name: string, limit: number, options: SemaphoreOptions, work: Work<T>): Promise<T | undefined>;
 export function defer(client: Client, sql: string, on?: 'commit' | 'rollback'): Promise<void>;
 

@@ -44,6 +44,9 @@ const REFUSED = new Set(['42601', '22023', '0A000', '54000', '3D000', '42704', '
 // how pgwithd says that it has ended a scope
 const ENDED = /^scope "([^]*)" was ended(?:: its deadline of |: no statement came for longer than |: a statement took longer than |( by an administrator))/;
 
+// what LEAVE says of a scope that is not open
+const NOT_OPEN = ['42704', '55000'];
+
 /** Is it an answer of the server? pg's own errors have codes too, of the system (ECONNRESET). */
 function isAnswer(error) {
 	return error instanceof Error && typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code) && 'severity' in error;
@@ -142,6 +145,8 @@ function compile(item) {
 	}
 	if (item.as !== undefined)
 		words.push('AS', quoteName(item.as));
+	if (kind === 'defined' && typeof item.args === 'string')
+		throw new TypeError('args is an array of values, not one text');
 	if (kind === 'defined')
 		words.push('(' + Array.from(item.args || [], argument).join(', ') + ')');
 	if (item.pool !== undefined)
@@ -273,6 +278,7 @@ class Scope {
 			this.outcome = 'lost';
 			return now || { error: new ScopeLost(`the connection was lost or closed with scope ${part.name} open`, { scope: part.name }) };
 		}
+		let failed = false;
 		if (now === null) {
 			try {
 				await this._client.query('LEAVE ' + quoteString(part.name));
@@ -290,14 +296,16 @@ class Scope {
 				const kind = cause.code === '40000' ? ScopeFailed :
 					['55000', '25001', '42704'].includes(cause.code) ? UsageError : CommitRefused;
 				now = { error: why ? why.error : new kind(cause.message, about) };
+				failed = !NOT_OPEN.includes(cause.code);
 			}
 		}
-		await this._rollBack(part);
+		await this._rollBack(part, failed);
 		return now;
 	}
 
-	/** LEAVE ROLLBACK, and whatever was entered or begun inside before it. */
-	async _rollBack(part) {
+	/** LEAVE ROLLBACK, and whatever was entered or begun inside before it. `failed`: behind a LEAVE that has failed; most of these
+	 * have ended the scope, but not all. */
+	async _rollBack(part, failed = false) {
 		for (let tries = 0; tries < 1000 && !isLost(this._client); tries++) {
 			try {
 				await this._client.query(`LEAVE ${quoteString(part.name)} ROLLBACK`);
@@ -312,8 +320,9 @@ class Scope {
 					} catch (inner) {
 						break;
 					}
-				} else if (error.code === '42704' || error.code === '55000') {
-					this.outcome = 'rolled back'; // it has gone with the LEAVE before
+				} else if (NOT_OPEN.includes(error.code)) {
+					// The LEAVE before has ended it, or else the program itself, which may have committed it.
+					this.outcome = failed ? 'rolled back' : 'unknown';
 					return;
 				} else if (error.code !== '57014') {
 					break;

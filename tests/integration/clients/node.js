@@ -74,7 +74,7 @@ const tests = {
 		for (const bad of ['', 'a\0b', 5, null, undefined])
 			assert.throws(() => pgwith.quoteName(bad));
 		for (const bad of [{}, { scope: 'a', lock: 'b' }, { scope: 'a', limit: 2 }, { semaphore: 's' }, { scope: 'a', wait: -1 },
-			{ scope: 'a', wait: NaN }, { scope: 'a', isolation: 'chaos' }, 'a', null, { scope: 'a', timeout: 5 }])
+			{ scope: 'a', wait: NaN }, { scope: 'a', isolation: 'chaos' }, { defined: 'd', args: '42' }, 'a', null, { scope: 'a', timeout: 5 }])
 			await assert.rejects(pgwith.enter(c, bad), (e) => e instanceof TypeError || e instanceof RangeError);
 		assert.deepStrictEqual(await open(c), []);
 	},
@@ -92,6 +92,16 @@ const tests = {
 		assert.strictEqual(late.scope, 'a');
 		assert.strictEqual((await fails(pgwith.DeadlineExceeded, pgwith.scope(c, 'out', { deadline: 100 }, () =>
 			pgwith.scope(c, 'in', { suppress: true }, () => c.query('SELECT pg_sleep(20)'))))).scope, 'out');
+		for (const error of [null, new RangeError('x')]) {
+			let left;
+			await fails(error ? RangeError : pgwith.UsageError, pgwith.scope(c, 'a', async (s) => {
+				left = s;
+				await c.query('LEAVE a');
+				if (error)
+					throw error;
+			}));
+			assert.strictEqual(left.outcome, 'unknown');
+		}
 		for (const sql of ['ENTER inner', 'BEGIN', "ENTER LOCK 'x'"])
 			await fails(pgwith.UsageError, pgwith.scope(c, 'a', () => c.query(sql)));
 		assert.deepStrictEqual(await open(c), []);

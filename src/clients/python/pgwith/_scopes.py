@@ -20,6 +20,9 @@ PATIENCE = 10.0
 _ELAPSED = re.compile(r" (\d+\.\d) ms$")
 _INNER = re.compile(r" is open inside it$")
 
+#: what LEAVE says of a scope that is not open
+NOT_OPEN = ("42704", "55000")
+
 
 class Act:
     """One thing to be done with the connection."""
@@ -220,6 +223,7 @@ class _Owner:
                 error = UsageError("a statement was not read to its end when its scope was left: it was rolled back",
                                    scope=h.name)
         good = error is None and not h._to_roll_back
+        failed = False
         if good:
             try:
                 self._left(h, (yield Act("run", "LEAVE " + h._item.leave())), "success")
@@ -229,12 +233,13 @@ class _Owner:
                 if answer is None or adapter.is_closed():
                     raise
                 error = answer.of_leave(h.name)
-        yield from self._roll_back(h)
+                failed = answer.sqlstate not in NOT_OPEN
+        yield from self._roll_back(h, failed)
         return error
 
-    def _roll_back(self, h: Handle) -> Acts:
-        """LEAVE ROLLBACK, and whatever was entered or begun inside before it. Behind a LEAVE that has failed, too: most
-        of these have ended the scope, but not all."""
+    def _roll_back(self, h: Handle, failed: bool) -> Acts:
+        """LEAVE ROLLBACK, and whatever was entered or begun inside before it. `failed`: behind a LEAVE that has failed;
+        most of these have ended the scope, but not all."""
         adapter = self.adapter
         for _ in range(1000):
             try:
@@ -248,9 +253,9 @@ class _Owner:
                     yield Act("run", "ROLLBACK")  # of a BEGIN inside
                 elif answer.sqlstate == "55000" and _INNER.search(answer.message):
                     yield Act("run", "LEAVE ROLLBACK")
-                elif answer.sqlstate in ("42704", "55000"):
-                    # It is gone: by the LEAVE before, or by ROLLBACK or DISCARD ALL of the program's.
-                    h.outcome = "rolled back"
+                elif answer.sqlstate in NOT_OPEN:
+                    # The LEAVE before has ended it, or else the program itself, which may have committed it.
+                    h.outcome = "rolled back" if failed else "unknown"
                     return
                 elif answer.sqlstate != "57014":  # a cancel request that came late
                     raise
