@@ -11,7 +11,7 @@ import time
 
 from pgwtest import Skip, check, child, equal, main, sanitized, slow_factor, test, wait_until
 from pgwtest.daemon import SANITIZE_ENV, program
-from pgwtest.runs import PY, READY, Running, ends_within, has_children, holding, is_gone, locks, members, run, state, words
+from pgwtest.runs import PY, READY, Running, ends_within, has_children, holding, is_gone, locks, members, ms, run, state, words
 from pgwtest.terminal import Terminal
 
 # ---- exit statuses --------------------------------------------------------------------------------------------------------
@@ -221,30 +221,31 @@ def which_pool(t):
 def deadline(t):
     """a deadline: the program gets TERM, and KILL after --kill-after; 77, and the reason; the lock is free at the deadline"""
     d = t.daemon(size=1)
+    limit = 0.5 * slow_factor()  # seconds: the program is up before it
     began = time.monotonic()
-    p = holding(t, d, "--lock", "a", "--deadline", "500ms")
+    p = holding(t, d, "--lock", "a", "--deadline", ms(limit))
     other = Running(t, d, ("--lock", "a"), READY)
     status, out, err = p.ended()
     equal((status, out), (77, ""), err)
-    check(0.5 <= time.monotonic() - began < 2.5 * slow_factor(), "in time: %.2f" % (time.monotonic() - began))
+    check(limit <= time.monotonic() - began < limit + 2 * slow_factor(), "in time: %.2f" % (time.monotonic() - began))
     check(err.startswith('pgwith: run: lost: "a" has expired') and "(pid %d)" % p.program in err, err)
     equal(other.ready().finish()[0], 0, "the next one")
     # one that does not listen to TERM, and says so
     deaf = READY + "signal.signal(15, lambda n, f: print('TERM', flush=True)); print('deaf', flush=True)\nwhile 1: signal.pause()"
-    p = Running(t, d, ("--lock", "a", "--deadline", "300ms", "--kill-after", "700ms"), deaf).ready()
+    p = Running(t, d, ("--lock", "a", "--deadline", ms(limit), "--kill-after", "700ms"), deaf).ready()
     equal(p.line(), "deaf", "it is")
     equal(p.line(), "TERM", "first")
     told = time.monotonic()
     equal(p.ended()[:2], (77, ""), "status")
     check(0.6 <= time.monotonic() - told < 2.5 * slow_factor(), "KILL: %.2f" % (time.monotonic() - told))
     # one that is stopped gets it, too
-    p = holding(t, d, "--lock", "a", "--deadline", "500ms")
+    p = holding(t, d, "--lock", "a", "--deadline", ms(limit))
     os.kill(p.program, signal.SIGSTOP)
     equal(p.ended()[0], 77, "stopped")
     check(is_gone(p.program), "it is gone")
     # a program that ends well in time has its own status, and one that ends by TERM has 77 all the same
     equal(run(d, "--lock", "a", "--deadline", "30s", "true")[0], 0, "in time")
-    p = holding(t, d, "--lock", "a", "--deadline", "300ms", script=READY + "signal.signal(15, lambda n, f: os._exit(0)); signal.pause()")
+    p = holding(t, d, "--lock", "a", "--deadline", ms(limit), script=READY + "signal.signal(15, lambda n, f: os._exit(0)); signal.pause()")
     equal(p.ended()[0], 77, "a good end comes too late")
     # the wait is a part of it, and then nothing was run
     hold = holding(t, d, "--lock", "a")
@@ -449,7 +450,8 @@ def stdin(t):
 def alarms(t):
     """an alarm(2) that was set before pgwith run, as Perl's `alarm 1; exec` does, reaches the program"""
     d = t.daemon(size=1)
-    p = holding(t, d, wrap=(PY, "-c", "import os, signal, sys; signal.setitimer(signal.ITIMER_REAL, 1.5); os.execv(sys.argv[1], sys.argv[1:])"))
+    p = holding(t, d, wrap=(PY, "-c", "import os, signal, sys; signal.setitimer(signal.ITIMER_REAL, %g); os.execv(sys.argv[1], sys.argv[1:])" %
+                                (1.5 * slow_factor())))
     equal(p.ended()[0], 128 + signal.SIGALRM, "status")
 
 

@@ -91,6 +91,11 @@ def holding(t, d, *options, script=STAYS, **how):
     return Running(t, d, options or ("--lock", "nightly"), script, **how).ready()
 
 
+def ms(seconds):
+    """A duration as pgwith run takes it."""
+    return "%dms" % (seconds * 1000)
+
+
 def locks(d):
     """[(name, mode, state)] of SHOW LOCKS."""
     return [(x["name"], x["mode"], x["state"]) for x in d.show("LOCKS")]
