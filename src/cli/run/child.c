@@ -62,7 +62,8 @@ child_start(struct child *c, char **words, char **environment)
 	sigset_t all;
 
 	*c = (struct child){.signals = -1, .others = descendants_direct()};
-	/* What the program has started stays ours if its parent ends: child_end() finds it. */
+	/* A process that the program has started becomes our child if its parent ends: so
+	 * child_end() finds it. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (pipe2(told, O_CLOEXEC) < 0)
 		return -errno;
@@ -107,8 +108,9 @@ is_of_terminals(int number)
 	}
 }
 
-/* Has the program got the signal itself? The terminal sends to the whole process group. What the
- * program sends to its group it knows. What comes of our own writing (SIGPIPE) is not for it. */
+/* Has the program got the signal itself, so that it is not passed on? A signal of the terminal goes
+ * to the whole process group. A signal that the program sends to its own group comes from the
+ * program. A SIGPIPE that pgwith gets by writing is pgwith's own. */
 static bool
 has_it(const struct child *c, const struct signalfd_siginfo *info)
 {
@@ -162,7 +164,7 @@ look(struct child *c)
 
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
 		if (pid != c->pid)
-			continue; /* its parent has ended before it */
+			continue; /* not the program: a process whose parent has ended */
 		n.stopped = WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
 		n.continued |= WIFCONTINUED(status);
 		if (!WIFSTOPPED(status) && !WIFCONTINUED(status)) {

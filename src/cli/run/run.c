@@ -16,7 +16,8 @@
 #include "cli/run/holder.h"
 #include "cli/run/request.h"
 
-/* What is lost is said at once, and the program told to end; if it does not, it is killed. */
+/* How the program is ended when something is lost: it gets SIGTERM at once, and SIGKILL if it has
+ * not ended some time later. */
 struct ending {
 	int64_t kill_us; /* when; 0: the program may end by itself */
 	bool killed;
@@ -39,7 +40,8 @@ end_program(struct ending *e, const struct child *c, const struct request *r, co
 	child_end(c, SIGTERM);
 }
 
-/* Those that the program has started may be another user's, whom we cannot kill. */
+/* How long to wait for the end of what was killed. The program may have started processes of
+ * another user, which we cannot kill. */
 #define KILL_TAKES_US UNIT_S
 
 /* Kills all that is left, again and again: a process may have been started meanwhile. */
