@@ -22,6 +22,9 @@ enum run_kind {
 /* enum run_kind; the other bits of progress_run.kind are flags, PROGRESS_OWN and so on */
 #define RUN_KIND 0x03
 #define RUN_DOES (PROGRESS_BEGINS | PROGRESS_ENDS)
+/* Where the members of struct progress begin and end that are 0 when nothing remains. */
+#define BLANK_BEGIN offsetof(struct progress, runs_count)
+#define BLANK_END   offsetof(struct progress, status)
 static const uint8_t parse_complete[] = {'1', 0, 0, 0, 4};
 #define LOOK_MAX (1024 * 1024) /* bytes of an answer that is kept for described(), at most */
 /* For what message_came() calls, and push_many() seldom: without it there, the common messages need
@@ -1210,9 +1213,22 @@ progress_busy(const struct progress *p)
 	return p->runs_count > 0 || p->copy != COPY_NONE;
 }
 
+/* Is all of it 0 that must be? See struct progress. */
+static bool
+is_blank(const struct progress *p)
+{
+	static const uint8_t none[BLANK_END - BLANK_BEGIN];
+
+	return memcmp((const uint8_t *)p + BLANK_BEGIN, none, sizeof none) == 0;
+}
+
 const char *
 progress_remains(const struct progress *p)
 {
+	/* The usual case. */
+	if (is_blank(p) && p->status == 'I' && p->mark[0] == 0 && p->status_body.len == 0 &&
+	    p->look_body.len == 0)
+		return NULL;
 	if (p->stray)
 		return "it has answered what it was not asked";
 	if (p->runs_count > 0 || p->ready_due > 0 || p->own > 0 || p->own_syncs > 0)
@@ -1336,7 +1352,7 @@ progress_mark(struct progress *p, struct buf *out)
 void
 progress_forget_error(struct progress *p)
 {
-	p->error[0] = 0;
+	memset(p->error, 0, sizeof p->error);
 	p->fatal = false;
 	if (p->error_text)
 		keep_text(p, NULL);

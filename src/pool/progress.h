@@ -46,24 +46,31 @@ struct progress {
 	struct progress_run *runs; /* a ring buffer: inline_runs, or allocated */
 	uint32_t runs_size;        /* a power of two */
 	uint32_t runs_first;
+
+	/* From here to `error`, all is 0 when the conversation has left nothing: so one comparison
+	 * tells that, see progress_remains(). */
 	uint32_t runs_count;
 
 	/* towards the server */
 	uint32_t to_left; /* bytes of the message now passing that the client has not sent yet */
 	/* Queries, function calls and Syncs not yet answered by ReadyForQuery */
 	uint32_t ready_due;
-	bool extended; /* extended-protocol messages have been sent since the last Sync */
-	/* The same, but not of a BEGIN of ours: PostgreSQL 18 may be in the implicit transaction
-	 * of a pipeline, which a Query does not end. */
-	bool pipelining;
-	/* from the server */
-	uint32_t from_left;     /* bytes of the message now passing still to come */
-	uint8_t from_have;      /* bytes of its header that have come; FRAME_HEADER: all */
-	uint8_t from_header[5]; /* its header */
-	char status;            /* transaction status of the last ReadyForQuery: I, T or E */
-	bool skipping;          /* the server ignores everything up to the next Sync */
-	bool copy_ended;        /* COPY IN: CopyDone or CopyFail has been sent */
-	uint8_t copy;           /* enum progress_copy */
+	uint32_t swallowed; /* Syncs that the open COPY IN is taken to have swallowed */
+	/* messages of our own that are unanswered: their answers are not the client's */
+	uint32_t own;
+	uint32_t own_syncs; /* Syncs among those */
+	/* Queries of the client that the server skipped because a message of ours had failed */
+	uint32_t rescue;
+	uint32_t failed;      /* tracked messages that the error now being handled has hit */
+	uint32_t from_left;   /* bytes of the server's message now passing still to come */
+	uint32_t deallocated; /* while `watch`: statements that were deallocated one by one */
+	bool extended;        /* extended-protocol messages have been sent since the last Sync */
+	/* progress_finish() has sent a Flush, so that the server sends the answers that it holds */
+	bool flushed;
+	bool flush_sent; /* the client has sent a Flush. A COPY IN may swallow it */
+	bool skipping;   /* the server ignores everything up to the next Sync */
+	bool copy_ended; /* COPY IN: CopyDone or CopyFail has been sent */
+	uint8_t copy;    /* enum progress_copy */
 	/* A COPY IN has failed, and a Sync had been taken for swallowed by it. It is not known
 	 * whether the server had read that Sync, so one more ReadyForQuery may come than is due.
 	 * Only a question with an answer of its own (progress_mark()) shows where the server is. */
@@ -72,17 +79,8 @@ struct progress {
 	 * half begun: it reports I, and the next statement fails with XX000, whoever sends it.
 	 * Cleanup's ROLLBACK ends that. */
 	bool half_begun;
-	bool marked; /* progress_mark() has been sent and its answer has not come */
-	/* progress_finish() has sent a Flush, so that the server sends the answers that it holds */
-	bool flushed;
-	bool flush_sent;    /* the client has sent a Flush. A COPY IN may swallow it */
-	uint32_t swallowed; /* Syncs that the open COPY IN is taken to have swallowed */
-	uint32_t failed;    /* tracked messages that the error now being handled has hit */
-	bool failed_itself; /* the first of those has failed, and not been skipped */
-	uint64_t syncs;     /* Syncs sent since login */
-	/* messages of our own that are unanswered: their answers are not the client's */
-	uint32_t own;
-	uint32_t own_syncs; /* Syncs among those */
+	bool marked;        /* progress_mark() has been sent and its answer has not come */
+	bool failed_itself; /* the first of `failed` has failed, and not been skipped */
 	/* messages of ours, up to a Sync of ours, have failed: the server has not the parameters
 	 * that it should have, and it runs what was sent behind them */
 	bool own_failed;
@@ -90,57 +88,63 @@ struct progress {
 	 * ReadyForQuery the client does not get; if the client has not sent it yet (`skipping`),
 	 * the owner sends one. Then the owner does the exchange again, and sets this to false. */
 	bool redo;
-	/* Queries of the client that the server skipped because a message of ours had failed */
-	uint32_t rescue;
+	bool own_ends; /* own_ended() must be called */
+
+	/* from the server */
+	uint8_t from_have;   /* bytes of the message's header that have come; FRAME_HEADER: all */
 	uint8_t from_passed; /* bytes of from_header that the client has got */
 	bool from_drop;      /* the message now passing is not for the client */
-	uint64_t readies;    /* ReadyForQuery since login */
-	/* ReadyForQuery since login that answer the client, not exchanges of our own */
-	uint64_t answers;
-	uint64_t rests; /* transactions of the client's that have ended since login */
+	/* In notifications, the pid of the server's own process (own_pid) is replaced by the one
+	 * that its client was told (given_pid; 0: not replaced). If a pid comes in pieces, the
+	 * first ones are kept back: the last `pid_cut` of the bytes that came last are not for the
+	 * client yet. */
+	bool pid_due;
+	uint8_t pid_have, pid_cut;
+	/* an answer came that nothing was due for: we and the server are out of step */
+	bool stray;
+	bool fatal; /* the last error was FATAL or PANIC: the server closes the connection */
+	bool dying; /* a notice said that the server will close the connection */
+	bool texts; /* keep error_text */
+	bool muted; /* no NotificationResponse goes to the client */
+	bool watch; /* count the DEALLOCATEs: deallocated, deallocated_all */
+	bool deallocated_all; /* a DEALLOCATE ALL or DISCARD ALL has been carried out */
+	uint16_t peek_bytes;  /* bytes in peek */
+	char *error_text;     /* message of the last error, until it is forgotten; NULL: not kept */
+	char error[6]; /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
+
+	char status;            /* transaction status of the last ReadyForQuery: I, T or E */
+	uint8_t from_header[5]; /* header of the message now passing from the server */
+	/* As `extended`, but not of a BEGIN of ours: PostgreSQL 18 may be in the implicit
+	 * transaction of a pipeline, which a Query does not end. */
+	bool pipelining;
+	/* No ParameterStatus goes to the client as it comes: ahead of each ReadyForQuery
+	 * own_ended() adds those that the client must be told. */
+	bool statuses_kept;
 	/* PROGRESS_BEGINS ... of the client's exchange that no Sync or Query has completed yet */
 	uint8_t sending;
+	uint8_t last_set; /* enum progress_set, while statuses_kept */
+	uint8_t pid[4];
+	uint32_t own_pid, given_pid;
+	uint64_t syncs;   /* Syncs sent since login */
+	uint64_t readies; /* ReadyForQuery since login */
+	/* ReadyForQuery since login that answer the client, not exchanges of our own */
+	uint64_t answers;
+	uint64_t rests;     /* transactions of the client's that have ended since login */
 	uint64_t completes; /* CommandComplete since login */
 	uint64_t errors;    /* ErrorResponse since login */
 	/* CommandComplete since login of an INSERT, UPDATE, DELETE or MERGE that wrote no row */
 	uint64_t unwritten;
-	/* an answer came that nothing was due for: we and the server are out of step */
-	bool stray;
-	char error[6]; /* SQLSTATE of the last ErrorResponse; "" since progress_forget_error() */
-	bool fatal;    /* that was FATAL or PANIC: the server closes the connection */
-	bool dying;    /* a notice said that the server will close the connection */
+	uint64_t discards; /* DISCARD ALL that have been carried out: nothing undoes them */
 	/* how many bytes at the end of the last ones are a FATAL error that no message asked for,
 	 * and what follows it */
 	size_t unasked;
-	bool texts; /* keep error_text */
 	/* an ErrorResponse for the client, see progress_tell_instead(); NULL: none */
 	struct buf *instead;
 	/* A bit for each of the last errors that the client has got, the lowest for the latest: was
 	 * it the answer to a Bind of the unnamed statement with a name of ours? */
 	uint64_t unnamed_errors;
-	char *error_text;    /* message of the last error, until it is forgotten; NULL: not kept */
-	uint16_t peek_bytes; /* bytes in peek */
-	/* In notifications, the pid of the server's own process (own_pid) is replaced by the one
-	 * that its client was told (given_pid; 0: not replaced). If a pid comes in pieces, the
-	 * first ones are kept back: the last `pid_cut` of the bytes that came last are not for the
-	 * client yet. */
-	uint32_t own_pid, given_pid;
-	bool pid_due;
-	uint8_t pid[4], pid_have, pid_cut;
 	struct buf status_body; /* body of a ParameterStatus that comes in pieces */
 	struct buf look_body;   /* body of an answer for described() that comes in pieces */
-
-	bool watch;           /* count the DEALLOCATEs below */
-	bool deallocated_all; /* a DEALLOCATE ALL or DISCARD ALL has been carried out */
-	uint64_t discards;    /* DISCARD ALL that have been carried out: nothing undoes them */
-	uint8_t last_set;     /* enum progress_set, while statuses_kept */
-	uint32_t deallocated; /* how many statements have been deallocated one by one */
-
-	bool muted;    /* no NotificationResponse goes to the client */
-	bool own_ends; /* own_ended() must be called */
-	/* No ParameterStatus goes to the client as it comes: ahead of each ReadyForQuery
-	 * own_ended() adds those that the client must be told. */
-	bool statuses_kept;
 
 	struct progress_run inline_runs[PROGRESS_RUNS_INLINE];
 
