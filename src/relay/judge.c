@@ -6,6 +6,7 @@
 #include "executor/joint.h"
 #include "executor/split.h"
 #include "relay/borrow.h"
+#include "relay/quick.h"
 #include "session/batch.h"
 #include "session/begin.h"
 #include "session/context.h"
@@ -206,6 +207,42 @@ judge_hold(struct session *s, bool ask)
 	if (ask)
 		ask_for_answers(s, &s->hold->lease.srv->progress);
 	stream_pause(&s->stream);
+}
+
+static enum verdict with_lease(struct session *, struct message *);
+
+/* The usual Query: its text does nothing to the session, whose state has nothing for which it must
+ * be looked at. without_lease() and with_lease() would do the same. */
+static enum verdict
+plain_query(struct session *s, struct message *m)
+{
+	struct progress *p;
+	enum verdict v;
+	bool told;
+
+	if (s->state == SESSION_IDLE) {
+		s->context.probes = false;
+		v = judge_need_server(s, m);
+		if (v == HOLD && s->state == SESSION_WAITING)
+			effects_keep(s, m);
+		if (v != FORWARD)
+			return v;
+		/* The lease may have begun something. */
+		if (!quick_is_plain(s))
+			return with_lease(s, m);
+	}
+	if (s->state != SESSION_ACTIVE)
+		return OVER;
+	p = &s->hold->lease.srv->progress;
+	if (progress_full(p)) {
+		judge_hold(s, true);
+		return HOLD;
+	}
+	note_request(s, 'Q');
+	doing_note(s, m);
+	statement_unnamed(s, m, &told);
+	progress_sent(p, 'Q');
+	return FORWARD;
 }
 
 static enum verdict
@@ -416,6 +453,8 @@ judge_message(struct session *s, struct message *m)
 	}
 	message_decode(m);
 	effects_of_message(s, m);
+	if (m->type == 'Q' && m->effects.set == 0 && message_is_whole(m) && quick_is_plain(s))
+		return plain_query(s, m);
 	if ((m->effects.set & NOT_JOINED) && goes_to_joint(s) &&
 	    (v = refuse_joined(s, m)) != FORWARD)
 		return v;

@@ -8,7 +8,6 @@
 #include "session/statement.h"
 #include "wire/frame.h"
 
-/* Is there nothing in the session's state for which ordinary messages must be looked at? */
 static bool
 is_plain(const struct session *s)
 {
@@ -16,6 +15,12 @@ is_plain(const struct session *s)
 	       s->rare->slow == NULL && s->rare->listening == NULL &&
 	       s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
 	       !(s->hold->pinned & HOLD_PIN_MODE) && !s->pool->reads && !s->hold->apart;
+}
+
+bool
+quick_is_plain(const struct session *s)
+{
+	return is_plain(s);
 }
 
 /* Is it a Parse of the unnamed statement's own text, does that do nothing to the session, and must

@@ -13,6 +13,9 @@
 #include "session/message.h"
 #include "session/session.h"
 
+/* Is there nothing in the session's state for which ordinary messages must be looked at? */
+bool quick_is_plain(const struct session *);
+
 /* Tells progress of the whole messages at the beginning of `data` that can go to the server as they
  * are. Returns their bytes, maybe 0; the message behind them must be judged. */
 size_t quick_pass(struct session *, const uint8_t *data, size_t bytes);
