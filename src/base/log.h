@@ -74,6 +74,14 @@ void log_flush(void);
 
 extern enum log_level log_lowest_;
 
+/* Is a line of this level written? To be asked by a function that every request comes by, which has
+ * its call of log_debug() in a function of its own. */
+static inline bool
+log_writes(enum log_level level)
+{
+	return level >= log_lowest_;
+}
+
 void log_event_(enum log_level, const struct log_value *);
 void log_folded_(enum log_level, const struct log_value *);
 void log_errno_(enum log_level, const struct log_value *);

@@ -28,20 +28,41 @@ has_server(enum lease_state state)
 	return state == LEASE_HELD || state == LEASE_CLEANING;
 }
 
+static bool
+may_move(enum lease_state from, enum lease_state to)
+{
+	return states[from].next & TO(to);
+}
+
+/* Logs a move, and ends the program if it is illegal. */
+static void __attribute__((noinline, cold))
+log_move(const struct lease *l, enum lease_state to)
+{
+	if (!may_move(l->state, to))
+		log_fatal("lease", LOG_ALONE, "illegal move",
+			  LOG_MOVE(states[l->state].name, states[to].name),
+			  LOG_NUMBER("session", l->session));
+	log_debug("session", l->session, "lease", LOG_MOVE(states[l->state].name, states[to].name));
+}
+
+static void __attribute__((noinline, cold))
+trace_move(const struct lease *l, enum lease_state to)
+{
+	if (l->state == LEASE_WAITING || to == LEASE_WAITING)
+		trace_add(TRACE_WAIT, loop_now_us(l->pool->all->loop), l->session, 0,
+			  to == LEASE_WAITING, to == LEASE_WAITING ? l->pool->conf->name : NULL,
+			  NULL);
+}
+
 static void
 lease_set_state(struct lease *l, enum lease_state to)
 {
 	enum lease_state was = l->state;
 
-	if (!(states[l->state].next & TO(to)))
-		log_fatal("lease", LOG_ALONE, "illegal move",
-			  LOG_MOVE(states[l->state].name, states[to].name),
-			  LOG_NUMBER("session", l->session));
-	log_debug("session", l->session, "lease", LOG_MOVE(states[l->state].name, states[to].name));
-	if (trace_on && (l->state == LEASE_WAITING || to == LEASE_WAITING))
-		trace_add(TRACE_WAIT, loop_now_us(l->pool->all->loop), l->session, 0,
-			  to == LEASE_WAITING, to == LEASE_WAITING ? l->pool->conf->name : NULL,
-			  NULL);
+	if (!may_move(was, to) || log_writes(LOG_DEBUG))
+		log_move(l, to);
+	if (trace_on)
+		trace_move(l, to);
 	l->state = to;
 	if (l->pool->all->parties.any && has_server(was) != has_server(to))
 		queue_count_server(l->pool->all, &l->turn, has_server(to) - has_server(was));

@@ -78,17 +78,31 @@ server_trace(const struct server *srv, const char *pool)
 		  srv->lease ? srv->lease->session : 0, as[srv->state], pool, NULL);
 }
 
+static bool
+may_move(enum server_state from, enum server_state to)
+{
+	return states[from].next & TO(to);
+}
+
+/* Logs a move, and ends the program if it is illegal. */
+static void __attribute__((noinline, cold))
+log_move(const struct server *srv, enum server_state to)
+{
+	if (!may_move(srv->state, to))
+		log_fatal("server", srv->id, "illegal move",
+			  LOG_MOVE(states[srv->state].name, states[to].name));
+	log_debug("server", srv->id, "", LOG_MOVE(states[srv->state].name, states[to].name),
+		  LOG_TEXT("pool", srv->pool->conf->name));
+}
+
 void
 server_set_state(struct server *srv, enum server_state to)
 {
 	struct pool *pool = srv->pool;
 	enum server_state was = srv->state;
 
-	if (!(states[srv->state].next & TO(to)))
-		log_fatal("server", srv->id, "illegal move",
-			  LOG_MOVE(states[srv->state].name, states[to].name));
-	log_debug("server", srv->id, "", LOG_MOVE(states[srv->state].name, states[to].name),
-		  LOG_TEXT("pool", pool->conf->name));
+	if (!may_move(was, to) || log_writes(LOG_DEBUG))
+		log_move(srv, to);
 	list_remove(&srv->lists[was], &srv->node);
 	srv->state = to;
 	srv->since_us = loop_now_us(loop_of(srv));

@@ -128,24 +128,37 @@ trace_move(const struct session *s, enum session_state from)
 		trace_add(TRACE_SESSION, loop_now_us(s->site->loop), s->id, 0, is, NULL, NULL);
 }
 
+/* People see one state of the console only. */
+static bool
+is_seen(enum session_state from, enum session_state to)
+{
+	return (from != SESSION_CONSOLE && from != SESSION_CONSOLE_BUSY) || (SESSION_GONE & TO(to));
+}
+
+/* Logs a move, and ends the program if it is illegal. */
+static void __attribute__((noinline, cold))
+log_move(const struct session *s, enum session_state to)
+{
+	if (!session_may_move(s->state, to))
+		log_fatal("session", s->id, "illegal move",
+			  LOG_MOVE(states[s->state].name, states[to].name));
+	if (is_seen(s->state, to))
+		log_debug("session", s->id, "", LOG_MOVE(states[s->state].name, states[to].name));
+}
+
 void
 session_set_state(struct session *s, enum session_state to)
 {
 	struct site *site = s->site;
 	enum session_state from = s->state;
-	bool at_console = session_is_at_console(s);
 
-	if (!session_may_move(s->state, to))
-		log_fatal("session", s->id, "illegal move",
-			  LOG_MOVE(states[s->state].name, states[to].name));
+	if (!session_may_move(from, to) || log_writes(LOG_DEBUG))
+		log_move(s, to);
 	if (SESSION_GONE & TO(to))
 		s->end.let_in = session_was_let_in(s);
-	list_remove(&site->in_state[s->state], &s->node);
-	/* People see one state of the console only. */
-	if (!at_console || (SESSION_GONE & TO(to))) {
-		log_debug("session", s->id, "", LOG_MOVE(states[s->state].name, states[to].name));
+	list_remove(&site->in_state[from], &s->node);
+	if (is_seen(from, to))
 		s->since_us = loop_now_us(site->loop);
-	}
 	s->state = (uint8_t)to;
 	if (trace_on)
 		trace_move(s, from);
