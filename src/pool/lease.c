@@ -35,8 +35,7 @@ may_move(enum lease_state from, enum lease_state to)
 }
 
 /* Logs a move, and ends the program if it is illegal. */
-static void __attribute__((noinline, cold))
-log_move(const struct lease *l, enum lease_state to)
+static void __attribute__((noinline, cold)) log_move(const struct lease *l, enum lease_state to)
 {
 	if (!may_move(l->state, to))
 		log_fatal("lease", LOG_ALONE, "illegal move",
@@ -45,8 +44,7 @@ log_move(const struct lease *l, enum lease_state to)
 	log_debug("session", l->session, "lease", LOG_MOVE(states[l->state].name, states[to].name));
 }
 
-static void __attribute__((noinline, cold))
-trace_move(const struct lease *l, enum lease_state to)
+static void __attribute__((noinline, cold)) trace_move(const struct lease *l, enum lease_state to)
 {
 	if (l->state == LEASE_WAITING || to == LEASE_WAITING)
 		trace_add(TRACE_WAIT, loop_now_us(l->pool->all->loop), l->session, 0,

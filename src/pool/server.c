@@ -85,8 +85,7 @@ may_move(enum server_state from, enum server_state to)
 }
 
 /* Logs a move, and ends the program if it is illegal. */
-static void __attribute__((noinline, cold))
-log_move(const struct server *srv, enum server_state to)
+static void __attribute__((noinline, cold)) log_move(const struct server *srv, enum server_state to)
 {
 	if (!may_move(srv->state, to))
 		log_fatal("server", srv->id, "illegal move",

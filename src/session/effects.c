@@ -13,6 +13,7 @@
 #include "session/session.h"
 #include "session/unlisted.h"
 #include "wire/sqltext.h"
+#include "wire/sqlusual.h"
 
 /* Texts with these bits may set parameters. */
 #define SETS                                                                          \
@@ -74,8 +75,12 @@ effects_of(const struct session *s, const char *sql, size_t bytes, struct effect
 	bool certain;
 
 	*does = (struct effects){0};
+	if (sqlusual_select(sql, bytes)) {
+		does->lasting = does->single = true;
+		return;
+	}
 	if (!sqltext_is_ambiguous(sql, bytes)) {
-		/* The usual case: the text can be read in one way only. */
+		/* Mostly the text can be read in one way only. */
 		does->lasting = true;
 		does->set = sqlclass_single(sql, bytes, 0, &does->single);
 	} else {

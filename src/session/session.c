@@ -136,8 +136,7 @@ is_seen(enum session_state from, enum session_state to)
 }
 
 /* Logs a move, and ends the program if it is illegal. */
-static void __attribute__((noinline, cold))
-log_move(const struct session *s, enum session_state to)
+static void __attribute__((noinline, cold)) log_move(const struct session *s, enum session_state to)
 {
 	if (!session_may_move(s->state, to))
 		log_fatal("session", s->id, "illegal move",

@@ -66,25 +66,26 @@ sqlblock_any(sqlblock b)
 }
 
 /* Does `begins` find a piece of up to four bytes that begins at one of the bytes of a, anywhere in
- * the text? It gets `with`, and must not look for NULs. Inline with `begins` and `with`, as this is
- * on the way of every text. */
+ * the text? It must not look for NULs. Inline with `begins` and what `arg` points to, as this is on
+ * the way of every text. */
 static inline __attribute__((always_inline)) bool
-sqlblock_search(const char *text, size_t length, bool (*begins)(struct sqlblocks, unsigned with),
-		unsigned with)
+sqlblock_search(const char *text, size_t length, bool (*begins)(struct sqlblocks, void *arg),
+		void *arg)
 {
 	char small[SQLBLOCK_READ] = {0};
 	size_t last;
 
 	if (length < SQLBLOCK_READ) {
 		memcpy(small, text, length);
-		return begins(sqlblocks_at(small), with);
+		text = small;
+		length = sizeof small;
 	}
 	last = length - sizeof(sqlblock);
 	/* The block before the last begins earlier where it would read behind the text. */
 	for (size_t i = 0; i < last; i += sizeof(sqlblock))
-		if (begins(sqlblocks_at(text + (i < last - 3 ? i : last - 3)), with))
+		if (begins(sqlblocks_at(text + (i < last - 3 ? i : last - 3)), arg))
 			return true;
-	return begins(sqlblocks_last(text + last), with);
+	return begins(sqlblocks_last(text + last), arg);
 }
 
 #endif

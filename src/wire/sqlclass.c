@@ -5,8 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "wire/sqlblock.h"
 #include "wire/sqlname.h"
+#include "wire/sqlpieces.h"
 #include "wire/sqltext.h"
 
 /* So many tokens of a set_config() are read to find its third argument. Without a bound, calls
@@ -481,59 +481,13 @@ sqlclass_sets(struct sqltext behind)
 
 /* ---- the whole text ---- */
 
-/* Words that block_suspicious() looks for only in some statements. */
-enum { INTO = 1, SETTING = 2 };
-
-/* The bytes of a, where a word with an underscore begins: "pg_", "t_co" (of set_config), "k_co" (of
- * dblink_connect), "t_li" (of set_limit), "n_we" (of isn_weak), "ts_s" (of ts_stat), "ts_r" (of
- * ts_rewrite), "to_x" (of query_to_xml) or "th_t" (of xpath_table). The blocks b, c and d begin
- * one, two and three bytes later. */
-static inline __attribute__((always_inline)) sqlblock
-begin_underscored(sqlblock a, sqlblock b, sqlblock c, sqlblock d)
-{
-	sqlblock t = (sqlblock)(a == 't');
-	sqlblock co = (sqlblock)((c == 'c') & (d == 'o') & (t | (a == 'k')));
-	sqlblock li = (sqlblock)(t & (c == 'l') & (d == 'i'));
-	sqlblock we = (sqlblock)((a == 'n') & (c == 'w') & (d == 'e'));
-	sqlblock ts = (sqlblock)((b == 's') & ((d == 's') | (d == 'r')));
-	sqlblock to = (sqlblock)((b == 'o') & (d == 'x')), th = (sqlblock)((b == 'h') & (d == 't'));
-
-	return (sqlblock)(((b == 0x7f) & (co | li | we)) |
-			  ((c == 0x7f) & (((a == 'p') & (b == 'g')) | (t & (ts | to | th)))));
-}
-
-/* Does one of those begin at one of the 16 bytes, or "temp", "stab" (of crosstab), "ctby" (of
- * connectby), &" (of U&""), and as `beside` says "into" and "sett"? */
-static inline __attribute__((always_inline)) bool
-block_suspicious(struct sqlblocks at, unsigned beside)
-{
-	sqlblock a = at.a, b = at.b, c = at.c, d = at.d, hits = {0};
-	/* Each of the first four has one of these, which are rare. */
-	sqlblock rare = (sqlblock)((a == '&') | ((c == 'm') & (d == 'p')) |
-				   ((b == 't') & ((c == 'b') | ((a == 's') & (d == 'b')))));
-
-	if (sqlblock_any(rare))
-		hits = (sqlblock)(((a == 't') & (b == 'e') & (c == 'm') & (d == 'p')) |
-				  ((b == 't') & (((a == 's') & (c == 'a') & (d == 'b')) |
-						 ((a == 'c') & (c == 'b') & (d == 'y')))) |
-				  ((a == '&') & (b == '"')));
-
-	if (sqlblock_any((sqlblock)((b == 0x7f) | (c == 0x7f))))
-		hits |= begin_underscored(a, b, c, d);
-	if (beside & INTO)
-		hits |= (sqlblock)((a == 'i') & (b == 'n') & (c == 't') & (d == 'o'));
-	if (beside & SETTING)
-		hits |= (sqlblock)((a == 's') & (b == 'e') & (c == 't') & (d == 't'));
-	return sqlblock_any(hits);
-}
-
 /* Must the text be split into tokens, which is expensive? Each word that classify_word() and
- * classify_string() look for contains one of block_suspicious()'s strings, but for words of
+ * classify_string() look for contains one of those pieces, but for words of
  * statements that needs_tokens() splits anyway. Most texts contain none. */
 static inline __attribute__((always_inline)) bool
 suspicious(const char *text, size_t length, unsigned beside)
 {
-	return sqlblock_search(text, length, block_suspicious, beside);
+	return sqlpieces_in(text, length, SQLPIECES_CLASS | beside);
 }
 
 /* As suspicious(), behind INSERT: the INTO that comes next is harmless. */
@@ -546,7 +500,7 @@ insert_is_suspicious(const char *text, size_t length)
 	}
 	if (length < 5 || strncasecmp(text, "into ", 5) != 0)
 		return true;
-	return suspicious(text + 5, length - 5, INTO);
+	return suspicious(text + 5, length - 5, SQLPIECES_INTO);
 }
 
 /* Must the one statement of a text be split into tokens? `first` is its first word, `selects` says
@@ -562,21 +516,12 @@ needs_tokens(enum sqltext_word first, bool selects, const char *behind, size_t l
 	case SQLWORD_INSERT:
 		return insert_is_suspicious(behind, length);
 	case SQLWORD_UPDATE:
-		return suspicious(behind, length, SETTING);
+		return suspicious(behind, length, SQLPIECES_SETTING);
 	default:
 		/* In a SELECT there can be no UPDATE; in a COPY there can. */
-		return selects ? suspicious(behind, length, INTO)
-			       : suspicious(behind, length, INTO | SETTING);
+		return selects ? suspicious(behind, length, SQLPIECES_INTO)
+			       : suspicious(behind, length, SQLPIECES_INTO | SQLPIECES_SETTING);
 	}
-}
-
-/* Is the text one SELECT that needs_tokens() would not split? Most texts are, so this is asked
- * first; each of them may be judged as other texts are, too. */
-static bool
-is_usual_select(const char *text, size_t length)
-{
-	return length > 7 && begins_with_select(text) && text[6] == ' ' &&
-	       sqltext_single(text + 6, length - 6) && !suspicious(text + 6, length - 6, INTO);
 }
 
 /* BEGIN, COMMIT and the like mostly stand alone: a shortcut for these texts. 0 for all others. */
@@ -606,10 +551,6 @@ sqlclass_single(const char *text, size_t length, unsigned flags, bool *single)
 
 	if (length == 0)
 		return 0;
-	if (is_usual_select(text, length)) {
-		*single = true;
-		return 0;
-	}
 	if (length <= LONE_MAX && (found = classify_lone_word(text, length)) != 0)
 		return found;
 	sqltext_init(&at.text, text, length, flags);

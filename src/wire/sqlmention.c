@@ -5,9 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "wire/sqlblock.h"
 #include "wire/sqlclass.h"
 #include "wire/sqlname.h"
+#include "wire/sqlpieces.h"
 #include "wire/sqlset.h"
 #include "wire/sqltext.h"
 
@@ -15,31 +15,10 @@ _Static_assert(SQLCLASS_N <= 26, "a bit of sqlclass() is a bit of sqlmention(), 
 
 /* ---- a quick look, as nearly all texts mention nothing ---- */
 
-/* Does "tval" (of lastval, nextval, setval), "rrva" (of currval), "seed", "mp_b" (of temp_buffers)
- * or "u&" begin at one of the 16 bytes? */
-static inline __attribute__((always_inline)) bool
-block_suspicious(struct sqlblocks at, unsigned unused)
-{
-	sqlblock a = at.a, b = at.b, c = at.c, d = at.d, hits;
-	/* Each of the five has one of these, which are rare. */
-	sqlblock rare = (sqlblock)((b == 'v') | (c == 'v') | ((b == 'e') & (c == 'e')) |
-				   ((b == 'p') & (c == 0x7f)) | (b == ('&' | 0x20)));
-
-	(void)unused;
-	if (!sqlblock_any(rare))
-		return false;
-	hits = (sqlblock)(((a == 't') & (b == 'v') & (c == 'a') & (d == 'l')) |
-			  ((a == 'r') & (b == 'r') & (c == 'v') & (d == 'a')) |
-			  ((a == 's') & (b == 'e') & (c == 'e') & (d == 'd')) |
-			  ((a == 'm') & (b == 'p') & (c == 0x7f) & (d == 'b')) |
-			  ((a == 'u') & (b == ('&' | 0x20))));
-	return sqlblock_any(hits);
-}
-
 static bool
 suspicious(const char *text, size_t length)
 {
-	return sqlblock_search(text, length, block_suspicious, 0);
+	return sqlpieces_in(text, length, SQLPIECES_MENTIONS);
 }
 
 /* ---- the words ---- */

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "wire/sqlclass.h"
+#include "wire/sqlmention.h"
 #include "wire/sqlname.h"
 #include "wire/sqltext.h"
+#include "wire/sqlusual.h"
 
 static unsigned
 statements(const char *text, size_t n, unsigned flags)
@@ -47,6 +49,9 @@ check(const char *text, size_t n, unsigned flags)
 	MUST(whole == parts);
 	MUST(whole >> SQLCLASS_N == 0);
 	MUST(!sqltext_single(text, n) || count <= 1);
+	if (sqlusual_select(text, n))
+		MUST(sqlclass(text, n) == 0 && sqlmention(text, n) == 0 && count == 1 &&
+		     !sqltext_is_ambiguous(text, n));
 }
 
 /* What a name or string says is no longer than it, and ends. */

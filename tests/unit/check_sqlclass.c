@@ -5,7 +5,9 @@
 #include <time.h>
 
 #include "wire/sqlclass.h"
+#include "wire/sqlmention.h"
 #include "wire/sqltext.h"
+#include "wire/sqlusual.h"
 
 #define MB (1 << 20)
 
@@ -444,6 +446,11 @@ assert_as_by_tokens(const char *text)
 	memcpy(exact, text, n);
 	ck_assert_msg(sqlclass_single(exact, n, 0, &single) == class_by_tokens(text), "%s", text);
 	ck_assert_msg(!single || is_one_statement(text), "%s", text);
+	if (sqlusual_select(exact, n)) {
+		ck_assert_msg(class_by_tokens(text) == 0 && is_one_statement(text), "%s", text);
+		ck_assert_msg(!sqltext_is_ambiguous(exact, n) && sqlmention(exact, n) == 0, "%s",
+			      text);
+	}
 	free(exact);
 }
 
@@ -466,6 +473,15 @@ START_TEST(a_select_is_looked_at_whole)
 					     "temp",
 					     "t_co",
 					     "ta & tb",
+					     "\\",
+					     "a || b",
+					     "$1",
+					     "\xc3\xa4",
+					     "nextval('a')",
+					     "currval('a')",
+					     "setseed(1)",
+					     "temp_buffers",
+					     "u&'x'",
 					     ";"};
 	enum { PIECES = sizeof pieces / sizeof *pieces };
 	char text[400];
@@ -486,6 +502,36 @@ START_TEST(a_select_is_looked_at_whole)
 		}
 	ck_assert_uint_eq(sqlclass_single("SELECT 1 ; ", 11, 0, &single), 0);
 	ck_assert(single);
+}
+END_TEST
+
+START_TEST(usual_selects_are_known)
+{
+	static const char *const usual[] = {
+	    "SELECT 1",
+	    "select 1;",
+	    "SELECT abalance FROM pgbench_accounts WHERE aid = 4711;",
+	    "SELECT a || 'ta & tb' FROM t WHERE name = 'have' AND b IN (1, 2, 3)",
+	    "SELECT '\xc3\xa4\xc3\xb6' FROM t",
+	    "SELECT a FROM t WHERE b = $1 AND c < $2",
+	};
+	static const char *const others[] = {
+	    "",
+	    "SELECT",
+	    "SELECT;",
+	    "INSERT INTO t VALUES (1)",
+	    "SELECT 1;;",
+	    "SELECT 1; ",
+	    "SELECT '\xc3\xa4' = $1",
+	    " SELECT 1",
+	};
+
+	for (unsigned i = 0; i < sizeof usual / sizeof *usual; i++) {
+		ck_assert_msg(sqlusual_select(usual[i], strlen(usual[i])), "%s", usual[i]);
+		assert_as_by_tokens(usual[i]);
+	}
+	for (unsigned i = 0; i < sizeof others / sizeof *others; i++)
+		ck_assert_msg(!sqlusual_select(others[i], strlen(others[i])), "%s", others[i]);
 }
 END_TEST
 
@@ -609,6 +655,7 @@ main(void)
 			    sizeof parsing_cases / sizeof *parsing_cases);
 	tcase_add_test(t, surroundings_do_not_matter);
 	tcase_add_test(t, a_select_is_looked_at_whole);
+	tcase_add_test(t, usual_selects_are_known);
 	tcase_add_test(t, the_backslash_flag_matters);
 	tcase_add_test(t, every_prefix_stays_inside);
 	tcase_add_test(t, one_word_has_its_class);
