@@ -108,28 +108,36 @@ inlet_begin(struct stream *st)
 	st->request = RING_NONE;
 }
 
+static void
+init(struct inlet *in)
+{
+	*in = (struct inlet){.ready = {.fn = stream_on_inlet_}, .buffer = -1};
+	buf_init(&in->kept, KEPT_HARD_MAX);
+}
+
+/* Returns one that is as init() makes it, but for `stream`. */
 static struct inlet *
 new_inlet(struct loop *loop)
 {
 	struct inlets *spare = loop_inlets(loop);
 	struct inlet *in = spare->first;
 
-	if (in == NULL)
-		return mem_alloc(sizeof *in);
+	if (in == NULL) {
+		in = mem_alloc(sizeof *in);
+		init(in);
+		return in;
+	}
 	spare->first = in->next;
 	spare->count--;
 	return in;
 }
 
+/* It is as init() makes it. */
 static void
-free_inlet(struct inlet *in)
+put_back(struct inlet *in, struct loop *loop)
 {
-	struct inlets *spare = loop_inlets(in->stream->loop);
+	struct inlets *spare = loop_inlets(loop);
 
-	loop_not_ready(in->stream->loop, &in->ready);
-	drop_buffer(in);
-	if (in->kept.mem)
-		buf_clear(&in->kept);
 	if (spare->count == INLETS_SPARE) {
 		free(in);
 		return;
@@ -137,6 +145,18 @@ free_inlet(struct inlet *in)
 	in->next = spare->first;
 	spare->first = in;
 	spare->count++;
+}
+
+static void
+free_inlet(struct inlet *in)
+{
+	struct loop *loop = in->stream->loop;
+
+	loop_not_ready(loop, &in->ready);
+	drop_buffer(in);
+	buf_clear(&in->kept);
+	init(in);
+	put_back(in, loop);
 }
 
 void
@@ -172,14 +192,10 @@ inlet_need(struct stream *st)
 	if (st->has_inlet)
 		return st->inlet;
 	in = new_inlet(st->loop);
-	*in = (struct inlet){
-	    .ready = {.fn = stream_on_inlet_, .round = st->round},
-	    .stream = st,
-	    .request = st->request,
-	    .buffer = -1,
-	    .wanted = st->request != RING_NONE,
-	};
-	buf_init(&in->kept, KEPT_HARD_MAX);
+	in->stream = st;
+	in->request = st->request;
+	in->wanted = st->request != RING_NONE;
+	in->ready.round = st->round;
 	st->inlet = in;
 	st->has_inlet = true;
 	return in;
@@ -189,16 +205,19 @@ void
 inlet_spare(struct stream *st)
 {
 	struct inlet *in = st->inlet;
-	ring_id request;
 
 	if (!st->has_inlet || in->more || in->buffer >= 0 || in->kept.len > 0 || in->ended ||
 	    in->bulk || in->wanted != (in->request != RING_NONE) || list_linked(&in->ready.node))
 		return;
-	request = in->request;
 	st->round = in->ready.round;
-	free_inlet(in);
 	st->has_inlet = false;
-	st->request = request;
+	st->request = in->request;
+	/* All else has been asked. */
+	in->full = in->told = false;
+	in->small_reads = 0;
+	if (in->kept.mem)
+		buf_clear(&in->kept);
+	put_back(in, st->loop);
 }
 
 void

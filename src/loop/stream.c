@@ -327,6 +327,19 @@ read_unread(struct stream *st, uint8_t *to, size_t bytes)
 	return (ssize_t)n;
 }
 
+static ssize_t
+read_plain(struct stream *st, uint8_t *to, size_t bytes)
+{
+	ssize_t n;
+
+	do
+		n = recv(st->fd, to, bytes, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? -E_AGAIN : -E_IO;
+	return n;
+}
+
 ssize_t
 stream_read(struct stream *st, void *to, size_t bytes)
 {
@@ -334,25 +347,57 @@ stream_read(struct stream *st, void *to, size_t bytes)
 
 	if (st->fd < 0)
 		return 0;
-	if (st->by_ring) {
+	if (st->by_ring)
 		n = inlet_read(st, to, bytes);
-		if (n <= 0)
-			return n;
-	} else if (stream_ssl(st)) {
+	else if (st->more == NULL) /* the usual case */
+		n = read_plain(st, to, bytes);
+	else if (st->more->ssl)
 		n = read_tls(st, to, bytes);
-		if (n <= 0)
-			return n;
-	} else if (has_unread(st)) {
+	else if (st->more->unread.len > 0)
 		n = read_unread(st, to, bytes);
-	} else {
-		do
-			n = recv(st->fd, to, bytes, 0);
-		while (n < 0 && errno == EINTR);
-		if (n < 0)
-			return errno == EAGAIN || errno == EWOULDBLOCK ? -E_AGAIN : -E_IO;
-	}
-	st->received += (uint64_t)n;
+	else
+		n = read_plain(st, to, bytes);
+	if (n > 0)
+		st->received += (uint64_t)n;
 	return n;
+}
+
+/* Returns how many bytes were sent. */
+static size_t
+send_plain(struct stream *st, const uint8_t *data, size_t bytes)
+{
+	ssize_t n;
+
+	/* After a short count the socket is full: another send() would fail with EAGAIN. */
+	do
+		n = send(st->fd, data, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return (size_t)n;
+	if (errno != EAGAIN && errno != EWOULDBLOCK)
+		st->broken = true;
+	return 0;
+}
+
+static size_t
+send_tls(struct stream *st, SSL *ssl, const uint8_t *data, size_t bytes)
+{
+	bool reading = st->read_wants_write;
+	size_t done = 0;
+	int n;
+
+	while (done < bytes) {
+		clear_tls_errors();
+		n = SSL_write(ssl, data + done, (int)(bytes - done));
+		if (n <= 0) {
+			if (ssl_result(st, n) != -E_AGAIN)
+				st->broken = true;
+			st->read_wants_write = reading;
+			break;
+		}
+		done += (size_t)n;
+	}
+	return done;
 }
 
 /* Sends as much as can be sent at once. Returns how many bytes the caller need not queue: those
@@ -361,38 +406,11 @@ static size_t
 send_now(struct stream *st, const uint8_t *data, size_t bytes)
 {
 	SSL *ssl = stream_ssl(st);
-	size_t done = 0;
-	ssize_t n;
+	size_t done;
 
-	while (done < bytes && !st->broken) {
-		if (ssl) {
-			clear_tls_errors();
-			n = SSL_write(ssl, data + done, (int)(bytes - done));
-			if (n <= 0) {
-				bool reading = st->read_wants_write;
-				ssize_t r = ssl_result(st, (int)n);
-
-				st->read_wants_write = reading;
-				if (r == -E_AGAIN)
-					break;
-				st->broken = true;
-				break;
-			}
-		} else {
-			n = send(st->fd, data + done, bytes - done, MSG_NOSIGNAL | MSG_DONTWAIT);
-			if (n < 0) {
-				if (errno == EINTR)
-					continue;
-				if (errno != EAGAIN && errno != EWOULDBLOCK)
-					st->broken = true;
-				break;
-			}
-		}
-		done += (size_t)n;
-		/* After a short count the socket is full: another send() would fail with EAGAIN. */
-		if (ssl == NULL)
-			break;
-	}
+	if (st->broken || bytes == 0)
+		return bytes;
+	done = ssl ? send_tls(st, ssl, data, bytes) : send_plain(st, data, bytes);
 	st->sent += done;
 	return st->broken ? bytes : done;
 }
@@ -584,9 +602,8 @@ handle_event(struct stream *st, bool bytes, bool closed)
 }
 
 static void
-on_event(struct watch *w, uint32_t events)
+on_any_event(struct stream *st, uint32_t events)
 {
-	struct stream *st = LIST_OBJ(w, struct stream, watched);
 	bool error = events & EPOLLERR || (events & EPOLLHUP && !(events & EPOLLRDHUP));
 	bool bytes = error || events & EPOLLIN, closed = !error && events & EPOLLRDHUP;
 
@@ -594,16 +611,31 @@ on_event(struct watch *w, uint32_t events)
 		bytes |= write_queue(st);
 		loop_event_done(st->loop);
 		/* The stream may have been closed, even opened anew. */
-		if (!watch_is_due(w))
+		if (!watch_is_due(&st->watched))
 			return;
 	}
-	watch_take(loop_watches(st->loop), w);
+	watch_take(loop_watches(st->loop), &st->watched);
 	bytes &= st->watch == STREAM_WATCH_READ || st->watch == STREAM_WATCH_EDGE;
 	closed &= st->watch != STREAM_WATCH_NOTHING && st->watch != STREAM_WATCH_RING;
 	if (!bytes && !closed)
 		return;
 	handle_event(st, bytes, closed);
 	loop_event_done(st->loop);
+}
+
+static void
+on_event(struct watch *w, uint32_t events)
+{
+	struct stream *st = LIST_OBJ(w, struct stream, watched);
+
+	/* The usual case. */
+	if (events == EPOLLIN && st->watch == STREAM_WATCH_READ && !st->paused) {
+		watch_take(loop_watches(st->loop), w);
+		call_reader(st);
+		loop_event_done(st->loop);
+		return;
+	}
+	on_any_event(st, events);
 }
 
 /* The stream is paused, and something has come by the ring. A few bytes are kept; with more, the
