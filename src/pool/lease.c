@@ -106,15 +106,10 @@ is_limited(struct lease *l, struct pool *pool)
 	return queue_full_party(l) != NULL;
 }
 
-/* Holds `srv`; if that is NULL, waits: at the end of the queue, or with `fresh` at its front, for a
- * server that nobody has had. */
+/* Waits at the end of the queue, or with `fresh` at its front, for a server that nobody has had. */
 static int
-hold_or_wait(struct lease *l, struct pool *pool, struct server *srv, bool fresh, struct err *e)
+wait_for_server(struct lease *l, struct pool *pool, bool fresh, struct err *e)
 {
-	if (srv) {
-		hold_server(l, pool, srv);
-		return 0;
-	}
 	if (pool_refuses(pool, e))
 		return -E_STATE;
 	l->pool = pool;
@@ -154,9 +149,12 @@ lease_oldest_wait(const struct pool *pool)
 int
 lease_enter(struct lease *l, struct pool *pool, struct err *e)
 {
-	bool limited = is_limited(l, pool);
+	struct server *srv = is_limited(l, pool) ? NULL : pool_take_idle(pool);
 
-	return hold_or_wait(l, pool, limited ? NULL : pool_take_idle(pool), false, e);
+	if (srv == NULL)
+		return wait_for_server(l, pool, false, e);
+	hold_server(l, pool, srv);
+	return 0;
 }
 
 /* ---- what its client does ---- */
@@ -271,12 +269,16 @@ end_work(struct lease *l)
 int
 lease_enter_fresh(struct lease *l, struct pool *pool, struct err *e)
 {
-	bool limited = is_limited(l, pool);
+	struct server *srv;
 
 	/* The pool of a joined scope has one server for good. */
 	if (pool->own_conf)
-		return hold_or_wait(l, pool, limited ? NULL : pool_take_idle(pool), false, e);
-	return hold_or_wait(l, pool, limited ? NULL : pool_take_fresh(pool), true, e);
+		return lease_enter(l, pool, e);
+	srv = is_limited(l, pool) ? NULL : pool_take_fresh(pool);
+	if (srv == NULL)
+		return wait_for_server(l, pool, true, e);
+	hold_server(l, pool, srv);
+	return 0;
 }
 
 /* Makes it NONE: it has neither a server nor a place in a queue any more. */

@@ -584,9 +584,10 @@ bool
 pool_is_over_lifetime(const struct pool *pool, const struct server *srv)
 {
 	int64_t most = pool->conf->max_lifetime_us;
+	int64_t age_us = loop_now_us(pool->all->loop) - srv->connected_us;
 
-	return most > 0 &&
-	       loop_now_us(pool->all->loop) - srv->connected_us >= server_spread_us(srv, most);
+	/* Mostly it is younger than the spread could make its limit. */
+	return most > 0 && age_us >= most - most / 8 && age_us >= server_spread_us(srv, most);
 }
 
 /* Has a reload made the pool smaller than it is? */

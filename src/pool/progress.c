@@ -45,10 +45,9 @@ progress_init(struct progress *p)
 }
 
 void
-progress_tell_as_said(struct progress *p)
+progress_drop_instead_(struct progress *p)
 {
-	if (p->instead)
-		buf_clear(p->instead);
+	buf_clear(p->instead);
 	free(p->instead);
 	p->instead = NULL;
 }

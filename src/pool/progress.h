@@ -274,7 +274,13 @@ progress_filters(const struct progress *p)
  * the statement that runs now. A 57014 of PostgreSQL's own statement_timeout is passed on. */
 void progress_tell_instead(struct progress *, const struct err *);
 /* Ends that: the client has sent a cancel, too, or nothing runs any more. */
-void progress_tell_as_said(struct progress *);
+void progress_drop_instead_(struct progress *);
+static inline void
+progress_tell_as_said(struct progress *p)
+{
+	if (p->instead)
+		progress_drop_instead_(p);
+}
 
 /* Would a ParameterStatus that comes now be kept from the client, because messages of ours cause
  * it? */

@@ -822,6 +822,8 @@ server_must_discard(const struct server *srv)
 
 	if (srv->pool->conf->discard_always)
 		return true;
+	if (srv->context == NULL)
+		return false;
 	limit = server_has_set(srv, "'idle_session_timeout','");
 	if (limit && strtod(limit, NULL) > 0)
 		return true;

@@ -240,7 +240,8 @@ plain_query(struct session *s, struct message *m)
 	}
 	note_request(s, 'Q');
 	doing_note(s, m);
-	statement_unnamed(s, m, &told);
+	if (s->context.unnamed)
+		statement_unnamed(s, m, &told);
 	progress_sent(p, 'Q');
 	return FORWARD;
 }

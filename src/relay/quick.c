@@ -11,9 +11,11 @@
 static bool
 is_plain(const struct session *s)
 {
-	return s->context.resets == RESETS_NONE && s->rare->stack == NULL &&
-	       s->rare->slow == NULL && s->rare->listening == NULL &&
-	       s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
+	const struct rare *r = s->rare;
+
+	if (r != &rare_none && (r->stack || r->slow || r->listening))
+		return false;
+	return s->context.resets == RESETS_NONE && s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
 	       !(s->hold->pinned & HOLD_PIN_MODE) && !s->pool->reads && !s->hold->apart;
 }
 
