@@ -209,43 +209,6 @@ judge_hold(struct session *s, bool ask)
 	stream_pause(&s->stream);
 }
 
-static enum verdict with_lease(struct session *, struct message *);
-
-/* The usual Query: its text does nothing to the session, whose state has nothing for which it must
- * be looked at. without_lease() and with_lease() would do the same. */
-static enum verdict
-plain_query(struct session *s, struct message *m)
-{
-	struct progress *p;
-	enum verdict v;
-	bool told;
-
-	if (s->state == SESSION_IDLE) {
-		s->context.probes = false;
-		v = judge_need_server(s, m);
-		if (v == HOLD && s->state == SESSION_WAITING)
-			effects_keep(s, m);
-		if (v != FORWARD)
-			return v;
-		/* The lease may have begun something. */
-		if (!quick_is_plain(s))
-			return with_lease(s, m);
-	}
-	if (s->state != SESSION_ACTIVE)
-		return OVER;
-	p = &s->hold->lease.srv->progress;
-	if (progress_full(p)) {
-		judge_hold(s, true);
-		return HOLD;
-	}
-	note_request(s, 'Q');
-	doing_note(s, m);
-	if (s->context.unnamed)
-		statement_unnamed(s, m, &told);
-	progress_sent(p, 'Q');
-	return FORWARD;
-}
-
 static enum verdict
 with_lease(struct session *s, struct message *m)
 {
@@ -428,6 +391,62 @@ goes_to_joint(const struct session *s)
 	return (l->state == LEASE_HELD ? l->pool : joint_current(s, s->pool))->own_conf;
 }
 
+/* A Query, or a message of the extended protocol that has to do with a statement? */
+static bool
+is_of_statement(char type)
+{
+	switch (type) {
+	case 'Q':
+	case 'P':
+	case 'B':
+	case 'D':
+	case 'E':
+	case 'C':
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The usual message of a statement: it does nothing to the session, whose state has nothing for
+ * which the message must be looked at. What judge_message() and with_lease() would ask besides
+ * concerns others. */
+static enum verdict
+judge_plain(struct session *s, struct message *m)
+{
+	enum verdict v = FORWARD;
+	struct progress *p;
+	bool told = false;
+
+	if (s->state == SESSION_IDLE)
+		v = without_lease(s, m);
+	if (v != FORWARD)
+		return v;
+	if (s->state != SESSION_ACTIVE)
+		return OVER;
+	/* The lease may have begun something. */
+	if (!quick_is_plain(s))
+		return with_lease(s, m);
+	p = &s->hold->lease.srv->progress;
+	if (progress_full(p) || (m->type != 'Q' && statement_must_wait(s, m))) {
+		judge_hold(s, true);
+		return HOLD;
+	}
+	note_request(s, m->type);
+	doing_note(s, m);
+	if (m->type != 'Q' || s->context.unnamed)
+		v = statement_unnamed(s, m, &told);
+	if (m->type == 'B')
+		progress_note(p, PROGRESS_WORKS);
+	if (told)
+		return v;
+	if (v == FORWARD && m->type != 'Q' && m->type != 'E')
+		v = statement_named(s, m);
+	if (v == FORWARD)
+		progress_sent(p, m->type);
+	return v;
+}
+
 enum verdict
 judge_message(struct session *s, struct message *m)
 {
@@ -454,8 +473,9 @@ judge_message(struct session *s, struct message *m)
 	}
 	message_decode(m);
 	effects_of_message(s, m);
-	if (m->type == 'Q' && m->effects.set == 0 && message_is_whole(m) && quick_is_plain(s))
-		return plain_query(s, m);
+	if (m->effects.set == 0 && is_of_statement(m->type) && message_is_whole(m) &&
+	    quick_is_plain(s))
+		return judge_plain(s, m);
 	if ((m->effects.set & NOT_JOINED) && goes_to_joint(s) &&
 	    (v = refuse_joined(s, m)) != FORWARD)
 		return v;

@@ -15,8 +15,9 @@ is_plain(const struct session *s)
 
 	if (r != &rare_none && (r->stack || r->slow || r->listening))
 		return false;
-	return s->context.resets == RESETS_NONE && s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
-	       !(s->hold->pinned & HOLD_PIN_MODE) && !s->pool->reads && !s->hold->apart;
+	return s->context.resets == RESETS_NONE && s->block.state == BLOCK_NONE &&
+	       !s->extended.skip_sync && !(s->hold->pinned & HOLD_PIN_MODE) && !s->pool->reads &&
+	       !s->hold->apart;
 }
 
 bool
