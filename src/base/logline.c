@@ -37,6 +37,17 @@ put_bytes(struct span *s, const void *bytes, size_t n)
 	s->len += n;
 }
 
+/* Most of what stands between the parts of a line is one character. */
+static void
+put_char(struct span *s, char c)
+{
+	if (s->cut || s->len + 1 > s->max - 3) {
+		put_bytes(s, &c, 1);
+		return;
+	}
+	s->at[s->len++] = c;
+}
+
 /* Adds as many of the bytes as there is room for: they may be cut anywhere. */
 static void
 put_most(struct span *s, const void *bytes, size_t n)
@@ -84,6 +95,13 @@ put_control(struct span *to, const char *bytes, unsigned length, uint32_t c, enu
 	}
 }
 
+/* Is it printable ASCII that is never escaped? */
+static inline bool
+is_plain(char c)
+{
+	return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
 static void
 put_escaped(struct span *to, const char *text, size_t bytes, enum escaping how)
 {
@@ -93,8 +111,7 @@ put_escaped(struct span *to, const char *text, size_t bytes, enum escaping how)
 		size_t plain = at;
 
 		/* Printable ASCII, which is most of it, is added at once. */
-		while (plain < bytes && text[plain] >= ' ' && text[plain] <= '~' &&
-		       text[plain] != '"' && text[plain] != '\\')
+		while (plain < bytes && is_plain(text[plain]))
 			plain++;
 		put_most(to, text + at, plain - at);
 		at = plain;
@@ -123,8 +140,14 @@ needs_quotes(const char *text, size_t bytes)
 {
 	for (size_t at = 0; at < bytes;) {
 		uint32_t c;
-		unsigned length = utf8_read(text + at, bytes - at, &c);
+		unsigned length;
 
+		/* Most of it is printable ASCII. */
+		if (is_plain(text[at]) && text[at] != ' ') {
+			at++;
+			continue;
+		}
+		length = utf8_read(text + at, bytes - at, &c);
 		if (length == 0 || utf8_is_control(c) || c == ' ' || c == '"' || c == '\\')
 			return true;
 		at += length;
@@ -244,7 +267,7 @@ static void
 put_gap(struct span *s)
 {
 	if (s->len > 0)
-		put_bytes(s, " ", 1);
+		put_char(s, ' ');
 }
 
 static void
@@ -296,12 +319,12 @@ put_subject(struct span *to, const struct log_value *v)
 		return;
 	put_string(to, v->key);
 	if (v->is != LOG_IS_NOTHING)
-		put_bytes(to, " ", 1);
+		put_char(to, ' ');
 	if (v->is == LOG_IS_TEXT)
 		put_shown(to, &s, PLAIN);
 	else if (format_number(v, number, &s.bytes))
 		put_bytes(to, number, s.bytes);
-	put_bytes(to, ":", 1);
+	put_char(to, ':');
 }
 
 /* Adds a value in quotes. The last quote is added even if the line is full. */
@@ -313,10 +336,10 @@ put_quoted(struct span *to, const struct log_value *v)
 
 	if (to->cut)
 		return;
-	put_bytes(to, "\"", 1);
+	put_char(to, '"');
 	put_shown(to, &s, QUOTED);
 	if (v->is == LOG_IS_PHRASE) {
-		put_bytes(to, " ", 1);
+		put_char(to, ' ');
 		put_bytes(to, number, format_integer(number, v->number, false));
 	}
 	close_span(to, '"');
@@ -332,7 +355,7 @@ put_pair(struct span *to, const struct log_value *v)
 
 	put_gap(to);
 	put_string(to, v->key);
-	put_bytes(to, "=", 1);
+	put_char(to, '=');
 	if (v->is == LOG_IS_QUOTED || v->is == LOG_IS_PHRASE) {
 		put_quoted(to, v);
 		return;
@@ -397,9 +420,9 @@ put_member(struct span *to, const struct log_value *v)
 	put_bytes(to, ",\"", 2);
 	put_string(to, v->key);
 	if (is_taken(v->key))
-		put_bytes(to, "_", 1);
+		put_char(to, '_');
 	if (unit && *unit) {
-		put_bytes(to, "_", 1);
+		put_char(to, '_');
 		put_string(to, unit);
 	}
 	put_bytes(to, "\":", 2);
@@ -408,10 +431,10 @@ put_member(struct span *to, const struct log_value *v)
 		return;
 	}
 	s = shown_text(v->text, v->bytes);
-	put_bytes(to, "\"", 1);
+	put_char(to, '"');
 	put_shown(to, &s, JSON);
 	if (v->is == LOG_IS_PHRASE) {
-		put_bytes(to, " ", 1);
+		put_char(to, ' ');
 		put_bytes(to, number, format_integer(number, v->number, false));
 	}
 	close_span(to, '"');
@@ -433,14 +456,14 @@ make_json(struct logline *l, const struct log_value *values, const char *error)
 	part = part_of(&s, MESSAGE_MAX);
 	put_message(&part, values + 1, JSON);
 	s.len += part.len;
-	put_bytes(&s, "\"", 1);
+	put_char(&s, '"');
 	part = part_of(&s, MEMBERS_MAX);
 	if (values->is != LOG_IS_NOTHING) {
 		put_member(&part, values);
 	} else if (values->key[0]) {
 		put_string(&part, ",\"subject\":\"");
 		put_string(&part, values->key);
-		put_bytes(&part, "\"", 1);
+		put_char(&part, '"');
 	}
 	for (const struct log_value *v = values + 1; v->is != LOG_IS_END; v++)
 		if (v->key)

@@ -65,6 +65,7 @@ struct loop {
 	unsigned skip;      /* turns, before it is given away again */
 	bool polled;        /* the ring tells when the epoll descriptor can be read */
 	bool epoll_ready;   /* it can be read */
+	bool activated;     /* libevent has something to do: loop_activate() */
 	void (*work_fn)(void *);
 	void *work_arg;
 	struct deferred *deferred;
@@ -377,13 +378,6 @@ set_alarm(struct loop *l, int64_t due_us)
 	return true;
 }
 
-/* Was a callback of libevent put off to the next turn, by event_active()? */
-static bool
-libevent_has_work(struct loop *l)
-{
-	return event_base_get_num_events(l->base, EVENT_BASE_COUNT_ACTIVE) > 0;
-}
-
 /* The same without a ring, where only a system call would tell whether something has come. So it is
  * done behind busy turns only, and not more rarely if nothing comes of it. */
 static void
@@ -404,7 +398,7 @@ wait_for_events(struct loop *l, bool wait)
 {
 	bool libevent = false;
 
-	if (libevent_has_work(l))
+	if (l->activated)
 		wait = false;
 	if (l->ring && wait_with_ring(l, wait) < 0)
 		return -E_IO;
@@ -414,8 +408,9 @@ wait_for_events(struct loop *l, bool wait)
 	if (l->ring == NULL || l->epoll_ready)
 		libevent = watches_turn(l->watches, wait && l->ring == NULL);
 	l->epoll_ready = false;
-	if (!libevent && !libevent_has_work(l))
+	if (!libevent && !l->activated)
 		return 0;
+	l->activated = false;
 	return event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0 ? -E_IO : 0;
 }
 
@@ -434,6 +429,13 @@ struct event_base *
 loop_base(struct loop *l)
 {
 	return l->base;
+}
+
+void
+loop_activate(struct loop *l, struct event *e)
+{
+	event_active(e, EV_TIMEOUT, 0);
+	l->activated = true;
 }
 
 struct watches *

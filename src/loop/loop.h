@@ -34,6 +34,9 @@ struct inlets *loop_inlets(struct loop *);
 void loop_free(struct loop *);
 
 struct event_base *loop_base(struct loop *);
+/* Calls the function of an event of libevent in this turn or the next, as event_active() does: what
+ * that has made active outside of libevent is not looked for. */
+void loop_activate(struct loop *, struct event *);
 /* For streams. */
 struct watches *loop_watches(struct loop *);
 

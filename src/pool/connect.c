@@ -269,7 +269,7 @@ connect_begin(struct server *srv)
 	/* From the loop, because connecting can fail at once, while the caller is in the middle of
 	 * something. */
 	evtimer_assign(&srv->connect_event, loop_base(loop_of(srv)), on_begin, srv);
-	event_active(&srv->connect_event, EV_TIMEOUT, 0);
+	loop_activate(loop_of(srv), &srv->connect_event);
 }
 
 bool

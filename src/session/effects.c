@@ -79,6 +79,10 @@ effects_of(const struct session *s, const char *sql, size_t bytes, struct effect
 		does->lasting = does->single = true;
 		return;
 	}
+	if ((does->set = sqlclass_lone_word(sql, bytes)) != 0) {
+		does->lasting = does->single = true;
+		return;
+	}
 	if (!sqltext_is_ambiguous(sql, bytes)) {
 		/* Mostly the text can be read in one way only. */
 		does->lasting = true;

@@ -13,7 +13,7 @@
  * inside calls would make the work grow with the square of the text. */
 #define ARGUMENTS 40
 
-#define LONE_MAX 9 /* bytes of the longest text that classify_lone_word() knows */
+#define LONE_MAX 9 /* bytes of the longest text that sqlclass_lone_word() knows */
 
 /* A token that has been read, and what the statement has had before it. */
 struct place {
@@ -524,10 +524,11 @@ needs_tokens(enum sqltext_word first, bool selects, const char *behind, size_t l
 	}
 }
 
-/* BEGIN, COMMIT and the like mostly stand alone: a shortcut for these texts. 0 for all others. */
-static unsigned
-classify_lone_word(const char *text, size_t length)
+unsigned
+sqlclass_lone_word(const char *text, size_t length)
 {
+	if (length > LONE_MAX)
+		return 0;
 	switch (sqltext_lone_word(text, length)) {
 	case SQLWORD_BEGIN:
 		return SQLCLASS_BEGIN;
@@ -551,7 +552,7 @@ sqlclass_single(const char *text, size_t length, unsigned flags, bool *single)
 
 	if (length == 0)
 		return 0;
-	if (length <= LONE_MAX && (found = classify_lone_word(text, length)) != 0)
+	if ((found = sqlclass_lone_word(text, length)) != 0)
 		return found;
 	sqltext_init(&at.text, text, length, flags);
 	at.first = at.previous = SQLWORD_OTHER;

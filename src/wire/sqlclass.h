@@ -87,6 +87,10 @@ unsigned sqlclass_flags(const char *text, size_t length, unsigned flags);
  * *single is left as it is. */
 unsigned sqlclass_single(const char *text, size_t length, unsigned flags, bool *single);
 
+/* The bit of a text that is BEGIN, COMMIT, END, ROLLBACK or ABORT and nothing else, maybe with a
+ * semicolon behind it; 0 for all others. Such a text can be read in one way only. */
+unsigned sqlclass_lone_word(const char *text, size_t length);
+
 /* `behind` stands behind the name set_config. Do the arguments of a call follow, so that it sets a
  * parameter (for the transaction at least)? */
 bool sqlclass_sets(struct sqltext behind);

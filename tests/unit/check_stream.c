@@ -188,7 +188,7 @@ ask_at_the_next_turn(struct asking *timed, struct asking *evented)
 	timer_init(&timer, timed->end.loop, ask, timed);
 	timer_start(&timer, 0);
 	event_assign(&event, loop_base(evented->end.loop), -1, 0, ask_by_event, evented);
-	event_active(&event, EV_TIMEOUT, 0);
+	loop_activate(evented->end.loop, &event);
 	loop_turn(timed->end.loop, true);
 	ck_assert(!timer_started(&timer));
 }
