@@ -1,6 +1,7 @@
 #include "relay/borrow.h"
 
 #include "executor/joint.h"
+#include "executor/joint_outside.h"
 #include "relay/setup.h"
 #include "session/context.h"
 #include "session/holds.h"
@@ -16,6 +17,10 @@ borrow_ask(struct session *s, struct err *e)
 	struct lease *l;
 	int r;
 
+	/* A session may be given a server at login only for its parameters, and join behind that.
+	 */
+	if (s->state != SESSION_LOGIN || s->context.mode == CONF_SESSION)
+		joint_outside_note(s);
 	holds_need(s);
 	l = &s->hold->lease;
 	pool = s->pool->reads ? readonly_pool(s) : s->pool;
