@@ -3,6 +3,7 @@ pgbench, and message by message."""
 
 import importlib.util
 import os
+import re
 import select
 import subprocess
 import threading
@@ -642,6 +643,9 @@ def waiting(t):
     b.send(query("SELECT 1"))
     e = b.until_ready().errors[0]
     equal(e.sqlstate, "53300", "the wait runs out: %s" % e)
+    equal(e.hint, "a joined scope serves one session at a time: the one that holds the server has to end its transaction first;"
+          " a larger size does not help", "the hint")
+    check(re.match("1 of 1 leased, 1 waiting; held longest: session [0-9]+ \\(postgres, pid [0-9]+, .*, idle in transaction\\)", e.detail), e.detail)
     check("db/a" in e.message, "the scope in the message %r" % e.message)
     a.execute("COMMIT")
     order = [raw_member(t, d, token) for _ in range(5)]
