@@ -17,9 +17,8 @@ borrow_ask(struct session *s, struct err *e)
 	struct lease *l;
 	int r;
 
-	/* A session may be given a server at login only for its parameters, and join behind that.
-	 */
-	if (s->state != SESSION_LOGIN || s->context.mode == CONF_SESSION)
+	/* The server of a login is for the parameters alone, and the session may still join. */
+	if (s->state != SESSION_LOGIN)
 		joint_outside_note(s);
 	holds_need(s);
 	l = &s->hold->lease;

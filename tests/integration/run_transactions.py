@@ -395,16 +395,22 @@ def works_outside(t):
 
 
 @test
-def works_outside_modes(t):
-    """the same in pools of mode session and statement"""
-    d = t.daemon(pools={m: {"conninfo": t.conninfo(), "size": 4, "mode": m} for m in ("session", "statement")})
-    out = "env -u PGOPTIONS %s -XAtq" % pg("psql")
-    for mode in ("session", "statement"):
-        status, printed, err = run(d, "--pool", mode, "--rollback", "sh", "-c", "%s -c 'SELECT 1' -c 'SELECT 2'" % out)
-        if mode == "statement" and status == 125:
-            continue
-        equal((status, printed), (78, "1\n2\n"), err)
-        check(worked_outside(1, "psql").fullmatch(err), err)
+def works_outside_mode_session(t):
+    """the same in a pool of mode session; the server that is given to a login for its parameters alone does not count"""
+    d = t.daemon(size=4, mode="session")
+    psql = "%s -XAtq" % pg("psql")
+
+    def seen(want, text):
+        status, printed, err = run(d, "--pool", "db", "--rollback", "bash", "-c", text)
+        equal((status, printed), want, err)
+        if status:
+            check(worked_outside(1, "psql").fullmatch(err), err)
+        else:
+            equal(err, "", "stderr")
+    seen((78, "1\n2\n"), "env -u PGOPTIONS %s -c 'SELECT 1' -c 'SELECT 2'" % psql)
+    # a parameter that no server has judged yet
+    seen((78, "1\n2\n"), "PGOPTIONS='-c pg_try.a=1' %s -c 'SELECT 1' -c 'SELECT 2'" % psql)
+    seen((0, "3\n"), "token=${PGOPTIONS##*=}; PGOPTIONS='-c pg_try.b=1' %s -c \"JOIN '$token'\" -c 'SELECT 3'" % psql)
 
 
 @test
