@@ -16,6 +16,7 @@ static const struct column scopes_columns[] = {
     {"pool", COLUMN_TEXT},         {"state", COLUMN_TEXT},      {"current", COLUMN_BOOL},
     {"elapsed_ms", COLUMN_BIGINT}, {"wait_ms", COLUMN_BIGINT},  {"deadline_ms", COLUMN_BIGINT},
     {"deferred", COLUMN_INT},      {"backend_pid", COLUMN_INT}, {"members", COLUMN_INT},
+    {"joins", COLUMN_BIGINT},      {"outside", COLUMN_BIGINT},  {"outsider", COLUMN_TEXT},
 };
 
 static void
@@ -42,10 +43,16 @@ scope_row(const struct session *s, const struct scope_view *v, unsigned level, s
 		rows_number(r, v->backend_pid);
 	else
 		rows_null(r);
-	if (v->members >= 0)
+	if (v->members >= 0) {
 		rows_number(r, v->members);
-	else
+		rows_number(r, (int64_t)v->joins);
+		rows_number(r, (int64_t)v->outside);
+	} else {
 		rows_null(r);
+		rows_null(r);
+		rows_null(r);
+	}
+	rows_text(r, v->outsider);
 	rows_end(r);
 }
 

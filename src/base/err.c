@@ -196,6 +196,9 @@ static const struct err_kind kinds[ERR_N] = {
     [ERR_SCOPE_LOCK_WAIT] = {"scope_lock_wait", "55P03", false,
 			     "%s \"%s\" did not become free within %s", /* kind, name, duration */
 			     "SHOW LOCKS on the console tells who has it"},
+    [ERR_SCOPE_LOCK_HELD] = {"scope_lock_held", "55P03", false,
+			     "%s \"%s\" is %s", /* kind, name, held or full */
+			     "SHOW LOCKS on the console tells who has it"},
     [ERR_SCOPE_CANCELED] = {"scope_canceled", "57014", false,
 			    "canceled by the user while entering scope \"%s\"", /* name */
 			    NULL},

@@ -64,6 +64,8 @@ arguments_usage(FILE *to)
 	    "      --rollback      run: roll them back in any case\n"
 	    "      --no-transaction run: the program works in the pool, in no transaction\n"
 	    "      --url VARIABLE  run: give the program a connection URL by this variable, too\n"
+	    "      --allow-outside run: connections of the program may work outside of them\n"
+	    "      --quiet         run: no message if the wait is over, or nothing has joined\n"
 	    "  -w, --timeout TIME  give up if pgwithd does not answer (10s); pause, drain and\n"
 	    "                      wait-close: if it is not done (never)\n"
 	    "  -V, --version       print the version of pgwith and exit\n"
@@ -274,6 +276,12 @@ read_option(int c, struct arguments *a)
 		return true;
 	case OPTIONS_NO_TRANSACTION:
 		how->no_transaction = true;
+		return true;
+	case OPTIONS_ALLOW_OUTSIDE:
+		how->allows_outside = true;
+		return true;
+	case OPTIONS_QUIET:
+		how->quiet = true;
 		return true;
 	case OPTIONS_KILL_AFTER:
 		return read_duration_or_0("--kill-after", optarg, &how->kill_after_us);

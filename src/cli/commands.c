@@ -250,7 +250,7 @@ static const struct commands_entry entries[] = {
      .usage_status = RUN_FAILED,
      .word = COMMANDS_PROGRAM,
      .options = "pool lock shared-lock semaphore on wait wait-status deadline kill-after "
-		"read-only isolation rollback no-transaction url ",
+		"read-only isolation rollback no-transaction url allow-outside quiet ",
      .run = run_program,
      .help = "run a program in a transaction, with locks and semaphores",
      .details =
@@ -260,6 +260,7 @@ static const struct commands_entry entries[] = {
 	 "  --rollback          roll it back in any case\n"
 	 "  --no-transaction    the program works in the pool, in no transaction of ours\n"
 	 "  --url VARIABLE      give the program a connection URL by this variable, too\n"
+	 "  --allow-outside     connections of the program may work outside of the transaction\n"
 	 "  --lock NAME         with this lock, as nobody else at the same time\n"
 	 "  --shared-lock NAME  with it, beside others that share it\n"
 	 "  --semaphore NAME=N  as one of N at a time\n"
@@ -268,10 +269,14 @@ static const struct commands_entry entries[] = {
 	 "  --wait-status N     exit status if the wait is over (75)\n"
 	 "  --deadline TIME     end the program if all takes longer than this\n"
 	 "  --kill-after TIME   from the signal TERM to KILL (10s)\n"
+	 "  --quiet             no message if the wait is over, or if no connection of the "
+	 "program\n"
+	 "                      has joined the transaction\n"
 	 "Exit status: that of the program, 128+n if a signal has ended it; 75: the wait is over;\n"
-	 "76: PostgreSQL has refused the commit; 77: what was entered has been lost; 125: pgwith\n"
-	 "run itself has failed; 126: the program cannot be run; 127: there is none. Manual:\n"
-	 "pgwith-run(1)\n"},
+	 "76: PostgreSQL has refused the commit; 77: what was entered has been lost; 78: with\n"
+	 "--rollback, but connections of the program have worked outside of the transaction; 125:\n"
+	 "pgwith run itself has failed; 126: the program cannot be run; 127: there is none.\n"
+	 "Manual: pgwith-run(1)\n"},
     {.name = "trace",
      .arguments = "",
      .local = true,
@@ -463,6 +468,8 @@ static const struct {
     {"run", "rollback", "pool", NULL},
     {"run", "no-transaction", "pool", NULL},
     {"run", "url", "pool", NULL},
+    {"run", "allow-outside", "pool", NULL},
+    {"run", "allow-outside", NULL, "no-transaction"},
     {"run", "read-only", NULL, "no-transaction"},
     {"run", "isolation", NULL, "no-transaction"},
     {"run", "rollback", NULL, "no-transaction"},

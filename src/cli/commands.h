@@ -63,7 +63,7 @@ struct commands_how {
 	int wait_status;       /* of `run`: the exit status if the wait is over */
 	const char *isolation; /* of `run`: the isolation level, or NULL */
 	const char *url;       /* of `run`: the variable for a connection URL, or NULL */
-	bool reads_only, rolls_back, no_transaction;
+	bool reads_only, rolls_back, no_transaction, allows_outside, quiet;
 	char **program; /* the words of the program to run, ending in NULL; or NULL */
 };
 

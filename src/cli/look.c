@@ -24,6 +24,29 @@ print_table(const struct table *t, const struct commands_how *how)
 	table_free(marked);
 }
 
+#define LINE_MAX_COLUMNS 80
+
+/* Says that there is no such column, and which there are. */
+static void
+say_no_column(const struct table *t, const char *name, size_t length)
+{
+	size_t at = LINE_MAX_COLUMNS;
+
+	fprintf(stderr, "pgwith: there is no column \"%.*s\", but these:", (int)length, name);
+	for (unsigned i = 0; i < table_columns(t); i++) {
+		const char *comma = i + 1 < table_columns(t) ? "," : "";
+		size_t n = strlen(table_name(t, i)) + strlen(comma);
+
+		if (at + 1 + n > LINE_MAX_COLUMNS) {
+			fprintf(stderr, "\n ");
+			at = 1;
+		}
+		at += 1 + n;
+		fprintf(stderr, " %s%s", table_name(t, i), comma);
+	}
+	fprintf(stderr, "\n");
+}
+
 enum ask_status
 look_print(struct table *t, const char *columns, const struct commands_how *how)
 {
@@ -35,7 +58,7 @@ look_print(struct table *t, const char *columns, const struct commands_how *how)
 	else if (how->look.format == TABLE_ALIGNED && !how->all && columns)
 		table_show(t, columns, &length);
 	if (missing) {
-		fprintf(stderr, "pgwith: there is no column \"%.*s\"\n", (int)length, missing);
+		say_no_column(t, missing, length);
 		return ASK_USAGE;
 	}
 	if (table_has(t, "last_error"))

@@ -45,6 +45,8 @@ static const struct option options[] = {
     {"rollback", no_argument, NULL, OPTIONS_ROLLBACK},
     {"no-transaction", no_argument, NULL, OPTIONS_NO_TRANSACTION},
     {"url", required_argument, NULL, OPTIONS_URL},
+    {"allow-outside", no_argument, NULL, OPTIONS_ALLOW_OUTSIDE},
+    {"quiet", no_argument, NULL, OPTIONS_QUIET},
     {"timeout", required_argument, NULL, 'w'},
     {"version", no_argument, NULL, 'V'},
     {"help", no_argument, NULL, 'h'},

@@ -38,7 +38,9 @@ enum {
 	OPTIONS_ISOLATION,
 	OPTIONS_ROLLBACK,
 	OPTIONS_NO_TRANSACTION,
-	OPTIONS_URL
+	OPTIONS_URL,
+	OPTIONS_ALLOW_OUTSIDE,
+	OPTIONS_QUIET
 };
 
 /* The letters, for getopt_long(). With the + it stops at each word, so that options may stand

@@ -11,6 +11,7 @@
 #include "executor/executor.h"
 #include "executor/exit.h"
 #include "executor/expire.h"
+#include "executor/joint_outside.h"
 #include "executor/opening.h"
 #include "executor/wanted.h"
 #include "session/expiry.h"
@@ -82,16 +83,26 @@ void
 enter_too_long(struct work *work, struct err *e)
 {
 	const struct scope *f = work->frame;
+	/* With a pool it is a lock of PostgreSQL. */
+	const char *kind = f->pool ? "lock" : kind_of_wait(f);
+	const char *name = f->pool ? f->name : name_of_wait(f);
 	char text[32];
 
-	if (f->pool && !work->timed_out)
+	if (f->pool && !work->timed_out) {
 		pool_wait_error(f->pool, f->lease, work->wait_us, e);
-	else
-		err_make(e, ERR_SCOPE_LOCK_WAIT, f->pool ? "lock" : kind_of_wait(f),
-			 f->pool ? f->name : name_of_wait(f),
+		return;
+	}
+	if (work->wait_us)
+		err_make(e, ERR_SCOPE_LOCK_WAIT, kind, name,
 			 units_duration_str(work->wait_us, text, sizeof text));
+	else
+		err_make(e, ERR_SCOPE_LOCK_HELD, kind, name,
+			 f->kind == SCOPE_SEMAPHORE ? "full" : "held");
 	if (f->pool == NULL)
 		name_holder(work, e);
+	else
+		err_hint(e, "pg_locks (locktype 'advisory') and pg_stat_activity of PostgreSQL "
+			    "tell who has it");
 }
 
 void
@@ -340,6 +351,7 @@ want_lease(struct work *work, struct scope *f)
 		frame_granted(work);
 		return;
 	}
+	joint_outside_note(s);
 	readonly_set(hold_of(f->lease), READONLY_NONE);
 	hold_of(f->lease)->apart = f->apart;
 	r = lease_enter(f->lease, f->pool, &e);

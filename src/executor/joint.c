@@ -912,6 +912,7 @@ joint_join(struct session *s, const char *tokens, struct err *e)
 		if (s->peer.uid != 0 && s->peer.uid != j->owner->peer.uid)
 			continue;
 		s->pool = j->pool;
+		j->joins++;
 		s->context.mode = CONF_TRANSACTION;
 		s->context.listens = false;
 		log_info("session", s->id, "joined", LOG_TEXT("scope", j->frame->name),
@@ -939,6 +940,19 @@ joint_members(const struct scope *f)
 		LIST_EACH (n, &j->site->in_state[i])
 			count += LIST_OBJ(n, const struct session, node)->pool == j->pool;
 	return count;
+}
+
+uint64_t
+joint_joins(const struct scope *f)
+{
+	return f->joint->joins;
+}
+
+uint64_t
+joint_outside(const struct scope *f, const char **outsider)
+{
+	*outsider = f->joint->outside ? f->joint->outsider : NULL;
+	return f->joint->outside;
 }
 
 const char *

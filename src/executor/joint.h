@@ -65,6 +65,10 @@ bool joint_join(struct session *, const char *tokens, struct err *e);
 
 const char *joint_token(const struct scope *);
 unsigned joint_members(const struct scope *);
+/* How many sessions have ever joined it; and how many work outside that should have, with the
+ * program of the first of them, or NULL: joint_outside.h. */
+uint64_t joint_joins(const struct scope *);
+uint64_t joint_outside(const struct scope *, const char **outsider);
 /* The name of the scope that the session has joined, or NULL; and its owner's id. */
 const char *joint_joined(const struct session *, uint64_t *owner);
 

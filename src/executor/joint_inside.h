@@ -24,6 +24,9 @@ struct joint {
 	char token[JOINT_TOKEN + 1];
 	struct stream front; /* our end of the socket pair */
 	struct unit unit;
+	uint64_t joins;       /* sessions that have ever joined it */
+	uint64_t outside;     /* joint_outside.h: those that should have, and work outside */
+	char outsider[64];    /* the program of the first of them */
 	struct buf in;        /* of the member: messages that are not whole, or have to wait */
 	uint32_t passing;     /* bytes of a message of the member that are still to be passed on */
 	bool passing_dropped; /* they are dropped instead */

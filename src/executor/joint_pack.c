@@ -68,6 +68,9 @@ values_pack(struct pack *p, struct joint *j)
 	struct buf none;
 
 	PACK(p, j->token);
+	PACK(p, j->joins);
+	PACK(p, j->outside);
+	PACK(p, j->outsider);
 	PACK(p, j->passing);
 	PACK(p, j->passing_dropped);
 	PACK(p, j->returning);
@@ -91,6 +94,7 @@ values_pack(struct pack *p, struct joint *j)
 		stream_write(&j->front, buf_data(&none), none.len);
 	buf_clear(&none);
 	j->token[JOINT_TOKEN] = 0;
+	j->outsider[sizeof j->outsider - 1] = 0;
 }
 
 void

@@ -14,7 +14,8 @@ static const struct msg_column columns[] = {
     {"level", 23, 4, -1, 0},      {"name", 25, -1, -1, 0},   {"kind", 25, -1, -1, 0},
     {"pool", 25, -1, -1, 0},      {"state", 25, -1, -1, 0},  {"current", 16, 1, -1, 0},
     {"elapsed_ms", 20, 8, -1, 0}, {"wait_ms", 20, 8, -1, 0}, {"deadline_ms", 20, 8, -1, 0},
-    {"deferred", 23, 4, -1, 0},   {"members", 23, 4, -1, 0}, {"token", 25, -1, -1, 0},
+    {"deferred", 23, 4, -1, 0},   {"joins", 20, 8, -1, 0},   {"outside", 20, 8, -1, 0},
+    {"outsider", 25, -1, -1, 0},  {"members", 23, 4, -1, 0}, {"token", 25, -1, -1, 0},
 };
 #define NCOLUMNS (sizeof columns / sizeof *columns)
 _Static_assert(NCOLUMNS == SCOPES_COLUMNS, "a format for each");
@@ -59,6 +60,10 @@ listing_view(const struct session *s, struct scope *f, struct scope_view *v)
 	    .members = f->kind == SCOPE_JOINT ? (int64_t)joint_members(f) : -1,
 	    .backend_pid = srv ? srv->backend_pid : 0,
 	};
+	if (f->kind == SCOPE_JOINT) {
+		v->joins = joint_joins(f);
+		v->outside = joint_outside(f, &v->outsider);
+	}
 	if (f->state == SCOPE_OPEN && top && srv && srv->progress.status == 'E')
 		v->state = "failed";
 	if (f->deadline_us)
@@ -175,8 +180,16 @@ show_row(const struct scope_view *v, const struct scope *f, unsigned level,
 	else
 		show_number(out, formats, 8, v->deadline_us / UNIT_MS);
 	show_number(out, formats, 9, v->deferred);
+	if (joint) {
+		show_number(out, formats, 10, (int64_t)v->joins);
+		show_number(out, formats, 11, (int64_t)v->outside);
+	} else {
+		show_text(out, NULL);
+		show_text(out, NULL);
+	}
+	show_text(out, v->outsider);
 	if (joint)
-		show_number(out, formats, 10, v->members);
+		show_number(out, formats, 13, v->members);
 	else
 		show_text(out, NULL);
 	show_text(out, joint ? joint_token(f) : NULL);

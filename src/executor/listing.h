@@ -15,9 +15,11 @@ struct scope_view {
 	bool current;     /* statements go to it */
 	unsigned deferred;
 	int64_t elapsed_us, wait_us;
-	int64_t members;     /* sessions that have joined it; -1: none can */
-	int64_t deadline_us; /* how much is left of it, at least 0; -1: there is none */
-	int backend_pid;     /* of its server; 0: it has none now */
+	int64_t members;         /* sessions that have joined it; -1: none can */
+	uint64_t joins, outside; /* joint.h; if members is not -1 */
+	const char *outsider;    /* or NULL */
+	int64_t deadline_us;     /* how much is left of it, at least 0; -1: there is none */
+	int backend_pid;         /* of its server; 0: it has none now */
 };
 void listing_view(const struct session *, struct scope *, struct scope_view *);
 

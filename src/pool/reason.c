@@ -69,6 +69,12 @@ say(enum reason reason, const struct pool *pool, const struct party *party, char
 		snprintf(out, out_size, "%s", pool->last_error.message);
 		return;
 	case REASON_POOL:
+		if (pool->own_conf) {
+			snprintf(out, out_size,
+				 "a joined scope serves one session at a time, to the end of its "
+				 "transaction");
+			return;
+		}
 		snprintf(out, out_size, "the pool has %u of %lld servers (size)",
 			 pool->group->total, (long long)pool->conf->size);
 		return;
@@ -113,6 +119,10 @@ reason_hint(const struct pool *pool, const struct party *party, struct err *e)
 		return;
 	case REASON_POOL:
 	case REASON_OPENING:
+		if (pool->own_conf)
+			err_hint(e, "a joined scope serves one session at a time: the one that "
+				    "holds the server has to end its transaction first; a larger "
+				    "size does not help");
 		return;
 	}
 }

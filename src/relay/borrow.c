@@ -1,6 +1,7 @@
 #include "relay/borrow.h"
 
 #include "executor/joint.h"
+#include "executor/joint_outside.h"
 #include "relay/setup.h"
 #include "session/context.h"
 #include "session/holds.h"
@@ -16,6 +17,9 @@ borrow_ask(struct session *s, struct err *e)
 	struct lease *l;
 	int r;
 
+	/* The server of a login is for the parameters alone, and the session may still join. */
+	if (s->state != SESSION_LOGIN)
+		joint_outside_note(s);
 	holds_need(s);
 	l = &s->hold->lease;
 	pool = s->pool->reads ? readonly_pool(s) : s->pool;

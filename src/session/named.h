@@ -7,7 +7,7 @@
 #include "base/list.h"
 #include "scope/grammar.h"
 
-#define SCOPES_COLUMNS 12 /* of SHOW SCOPES */
+#define SCOPES_COLUMNS 15 /* of SHOW SCOPES */
 
 /* The formats of an answer's columns, as Bind gives them: count 0: all are text; 1: one for all;
  * otherwise one for each column. 0 is text, 1 binary. */

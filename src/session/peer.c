@@ -59,6 +59,28 @@ peer_program(pid_t pid, char *out, size_t out_size)
 	return out;
 }
 
+pid_t
+peer_parent(pid_t pid)
+{
+	char path[32], text[256];
+	const char *behind;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fd = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = 0;
+	/* PID (NAME) STATE PARENT ...; a name may have parentheses itself: proc(5). */
+	behind = strrchr(text, ')');
+	return behind && strlen(behind) > 4 ? (pid_t)strtol(behind + 4, NULL, 10) : 0;
+}
+
 void
 peer_pack(struct pack *p, struct peer *peer, struct atoms *atoms)
 {

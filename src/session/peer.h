@@ -15,7 +15,8 @@ struct user;
 /* Bits of peer->marks. */
 enum {
 	PEER_PROVED = 1, /* it has proved by a password that it is peer->role */
-	PEER_INSIDE = 2  /* it is pgwithd itself: relay/authquery.h */
+	PEER_INSIDE = 2, /* it is pgwithd itself: relay/authquery.h */
+	PEER_PLACED = 4  /* joint_outside.h has looked at its process */
 };
 
 /* The session owns what the pointers point to, but for the atom, and frees it by peer_clear(). */
@@ -54,6 +55,10 @@ void peer_clear(struct peer *, struct atoms *);
 /* Writes the name of the program that the process runs, and returns `out`; NULL: the process has
  * gone, or we may not see it. Reads a small file of /proc. */
 const char *peer_program(pid_t, char *out, size_t out_size);
+
+/* The process that has started it, or that it belongs to since; 0: the system does not tell. Reads
+ * a small file of /proc. */
+pid_t peer_parent(pid_t);
 
 /* For the handover. */
 void peer_pack(struct pack *, struct peer *, struct atoms *);

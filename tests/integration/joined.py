@@ -3,6 +3,7 @@ pgbench, and message by message."""
 
 import importlib.util
 import os
+import re
 import select
 import subprocess
 import threading
@@ -243,7 +244,7 @@ def tokens(t):
     c, token = owner_of(t, d, "ENTER a JOINABLE, b ON other JOINABLE")
     table = c.execute("SHOW SCOPES").fetchall()
     equal([r[1:4] for r in table], [("a", "joinable", "db"), ("b", "joinable", "other")], "the scopes")
-    equal([r[-2] for r in table], [0, 0], "members")
+    equal([r[10:14] for r in table], [(0, 0, None, 0)] * 2, "members")
     other = table[1][-1]
     check(other != token, "each scope has a token of its own")
     for wrong in (other, "", "0" * 32, token[:-1], token + "0", token.upper() + "x"):
@@ -257,7 +258,7 @@ def tokens(t):
     a = d.connect("db", options="-c pgwith.join=" + both)
     b = d.connect("other", **{"pgwith.join": both})
     a.sql("INSERT INTO t VALUES (1)")
-    equal(c.execute("SHOW SCOPES").fetchone()[-2], 1, "members")
+    equal(c.execute("SHOW SCOPES").fetchone()[10:14], (1, 0, None, 1), "members")
     equal(b.value("SELECT count(*) FROM t"), "0", "what a member of the other scope sees")
     j = connect(t, d)
     refused(j, "JOIN 'nonsense'", "28000", "no scope")
@@ -642,6 +643,9 @@ def waiting(t):
     b.send(query("SELECT 1"))
     e = b.until_ready().errors[0]
     equal(e.sqlstate, "53300", "the wait runs out: %s" % e)
+    equal(e.hint, "a joined scope serves one session at a time: the one that holds the server has to end its transaction first;"
+          " a larger size does not help", "the hint")
+    check(re.match("1 of 1 leased, 1 waiting; held longest: session [0-9]+ \\(postgres, pid [0-9]+, .*, idle in transaction\\)", e.detail), e.detail)
     check("db/a" in e.message, "the scope in the message %r" % e.message)
     a.execute("COMMIT")
     order = [raw_member(t, d, token) for _ in range(5)]

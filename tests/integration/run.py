@@ -3,6 +3,7 @@ the terminal, and what the program gets; and every way in which one of program, 
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -103,7 +104,17 @@ def waits(t):
     status, out, err = run(d, "--lock", "nightly", "--wait", "0", "echo", "x")
     equal((status, out), (75, ""), "no wait")
     check(time.monotonic() - began < 2 * slow_factor(), "at once")
-    check('"nightly"' in err and "DETAIL" in err and "session" in err, err)
+    check(re.fullmatch(r'pgwith: lock "nightly" is held\n  DETAIL:  held for [^\n]* by session [0-9]+ \(postgres, pid %d, [^\n]*\)\n'
+                       r'  HINT:  SHOW LOCKS on the console tells who has it\n' % first.pid, err), err)
+    status, out, err = run(d, "--lock", "nightly", "--wait", "100ms", "echo", "x")
+    check(re.match(r'pgwith: lock "nightly" did not become free within [0-9]+ms\n  DETAIL', err), err)
+    for wait in ("0", "100ms"):
+        equal(run(d, "--lock", "nightly", "--wait", wait, "--quiet", "echo", "x"), (75, "", ""), "--quiet")
+        equal(run(d, "--lock", "nightly", "--wait", wait, "--quiet", "--wait-status", "0", "echo", "x"), (0, "", ""), "for cron")
+    place = holding(t, d, "--semaphore", "export=1")
+    status, out, err = run(d, "--semaphore", "export=1", "--wait", "0", "echo", "x")
+    equal((status, out, err.split("\n")[0]), (75, "", 'pgwith: semaphore "export" is full'), err)
+    equal(place.finish()[0], 0, "status")
     began = time.monotonic()
     equal(run(d, "--lock", "nightly", "--wait", "300ms", "--wait-status", "0", "echo", "x")[:2], (0, ""), "--wait-status")
     check(0.3 <= time.monotonic() - began < 3 * slow_factor(), "300ms")
@@ -143,6 +154,7 @@ def no_wait(t):
         status, out, err = run(d, *options, "--wait", "0", "--wait-status", "0", "echo", "x")
         equal((status, out), (125, ""), err)
         check("too many connections for role" in err, err)
+        equal(run(d, *options, "--wait", "0", "--quiet", "echo", "x"), (125, "", err), "--quiet is for a wait that is over")
     hold = holding(t, d, "--lock", "nightly", "--on", "db")
     waiting = "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     for kill in ("KILL SESSION", "KILL SCOPE", None):
@@ -769,9 +781,12 @@ def on_a_pool(t):
     equal(t.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"), [("1",)], "in PostgreSQL")
     for d in (one, two):
         status, out, err = run(d, "--lock", "nightly", "--on", "db", "--wait", "0", "echo", "x")
-        equal((status, out), (75, ""), err)
+        hint = "  HINT:  pg_locks (locktype 'advisory') and pg_stat_activity of PostgreSQL tell who has it\n"
+        equal((status, out, err), (75, "", 'pgwith: lock "nightly" is held\n' + hint), "no wait")
         status, out, err = run(d, "--lock", "nightly", "--on", "db", "--wait", "200ms", "echo", "x")
         equal((status, out), (75, ""), err)
+        check(re.fullmatch(r'pgwith: lock "nightly" did not become free within [0-9]+ms\n' + re.escape(hint), err), err)
+        equal(run(d, "--lock", "nightly", "--on", "db", "--wait", "0", "--quiet", "echo", "x"), (75, "", ""), "--quiet")
         equal(run(d, "--lock", "other", "--on", "db", "--wait", "0", "echo", "x")[:2], (0, "x\n"), "another one")
     q = Running(t, two, ("--lock", "nightly", "--on", "db"), READY)
     wait_until(lambda: t.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == "1", 5, "one waits")

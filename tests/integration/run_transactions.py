@@ -32,6 +32,11 @@ def shell(t, text, name="script"):
     return script(t, name, "#!/bin/sh\nset -e\npsql() { %s -XAtq -v ON_ERROR_STOP=1 \"$@\"; }\n%s\n" % (pg("psql"), text))
 
 
+def fifo(t, name):
+    os.mkfifo(t.path(name))
+    return t.path(name)
+
+
 def dump(t):
     """What pg_dump says of the test's database, byte for byte; without the key that newer ones draw at random."""
     host = t.cluster.sockets
@@ -167,7 +172,7 @@ def environment(t):
     def seen(*options, **env):
         full = dict(SANITIZE_ENV, PATH=os.environ["PATH"], **before)
         full.update(env)
-        p = subprocess.run(words(d, *options) + ["--", PY, "-c", ENV], env=full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        p = subprocess.run(words(d, "--quiet", *options) + ["--", PY, "-c", ENV], env=full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         equal((p.returncode, p.stderr), (0, b""), "status")
         return {k: v for k, v in json.loads(p.stdout).items() if k in before or k.startswith("PG")}
     lead = {"PGHOST": d.sockets, "PGPORT": str(d.port), "PGDATABASE": "two", "PGUSER": "postgres", "PGAPPNAME": "mine", "PGTZ": "UTC",
@@ -312,6 +317,150 @@ def usage(t):
     check('"nowhere"' in err, err)
 
 
+# ---- who does not join ----------------------------------------------------------------------------------------------------
+NOT_JOINED = ('pgwith: run: no connection has joined the transaction of pool %s: what the program wrote in a database, if anything, '
+              "is not a part of it\n")
+
+
+def worked_outside(count, program):
+    return re.compile(r"pgwith: run: %s of the program worked outside of the transaction, and what was committed there stays; "
+                      r"the first: %s \(pid [0-9]+\)\n" % ("1 connection" if count == 1 else "%d connections" % count, program))
+
+
+def outside_of(d, pid):
+    """joins, outside and outsider of the scope of that process, by SHOW SCOPES on the console."""
+    rows = [r for r in d.show("SCOPES") if r["pid"] == str(pid) and r["joins"] is not None]
+    return [(r["joins"], r["outside"], r["outsider"]) for r in rows]
+
+
+@test
+def nobody_joins(t):
+    """a program of which no connection has joined: one line on stderr, and none with --quiet; the status is the program's"""
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(pools={n: {"conninfo": t.conninfo(), "size": 2} for n in ("one", "two")})
+    equal(run(d, "--pool", "one", "true"), (0, "", NOT_JOINED % '"one"'), "no database is needed")
+    equal(run(d, "--pool", "one", "--rollback", "false"), (1, "", NOT_JOINED % '"one"'), "the status")
+    equal(run(d, "--pool", "one", "--pool", "two", "true"), (0, "", NOT_JOINED % '"one", "two"'), "two pools")
+    for more in (("--quiet",), ("--quiet", "--rollback"), ("--no-transaction",)):
+        equal(run(d, "--pool", "one", *more, "true"), (0, "", ""), "%r" % (more,))
+    psql = [pg("psql"), "-XAtq", "-c", "SELECT 1"]
+    equal(run(d, "--pool", "one", *psql), (0, "1\n", ""), "one that joins")
+    equal(run(d, "--pool", "one", "--pool", "two", *psql), (0, "1\n", NOT_JOINED % '"two"'), "the other pool")
+    # a connection to PostgreSQL itself is none that pgwithd could see
+    direct = [pg("psql"), "-XAtq", t.conninfo(), "-c", "INSERT INTO t VALUES (1)"]
+    equal(run(d, "--pool", "one", "--rollback", *direct), (0, "", NOT_JOINED % '"one"'), "past pgwithd")
+    equal(t.value("SELECT count(*) FROM t"), "1", "what it wrote")
+    d.quiet("one")
+
+
+@test
+def works_outside(t):
+    """connections that the program makes and that do not join are told, with their program; with --rollback the status is 78"""
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(pools={n: {"conninfo": t.conninfo(), "size": 4} for n in ("db", "other")})
+    out = "env -u PGOPTIONS %s -XAtq -v ON_ERROR_STOP=1" % pg("psql")
+    inside = "%s -XAtq -v ON_ERROR_STOP=1" % pg("psql")
+
+    def both(n=1, end=""):
+        return "%s -c 'SELECT 1' >/dev/null; for i in $(seq %d); do %s -c 'INSERT INTO t VALUES (1)'; done%s" % (inside, n, out, end)
+
+    def seen(want, count, *more, program_="psql"):
+        status, printed, err = run(d, "--pool", "db", *more)
+        equal((status, printed), (want, ""), err)
+        if count:
+            check(worked_outside(count, program_).fullmatch(err), err)
+        else:
+            equal(err, "", "stderr")
+    seen(78, 1, "--rollback", "sh", "-c", both())
+    seen(78, 3, "--rollback", "--quiet", "sh", "-c", both(3))
+    seen(3, 2, "--rollback", "sh", "-c", both(2, "; exit 3"))
+    seen(0, 1, "sh", "-c", both())
+    seen(3, 1, "sh", "-c", both(1, "; exit 3"))
+    seen(0, 0, "--rollback", "--allow-outside", "sh", "-c", both())
+    equal(t.value("SELECT count(*) FROM t"), "9", "all of it has stayed")
+    # however far below, and in whatever session; in another pool, too
+    seen(78, 1, "--rollback", "sh", "-c", "setsid sh -c '(%s -c \"SELECT 1\" >/dev/null; true) & wait; true' | cat; true" % out)
+    seen(78, 1, "--rollback", "sh", "-c", "%s -d other -c 'SELECT 1' >/dev/null" % out)
+    # a process whose parent has ended
+    seen(78, 1, "--rollback", "sh", "-c",
+         "(sh -c 'sleep 0.2; %s -c \"SELECT 1\" >/dev/null; echo >%s' &) ; read x <%s" % (out, fifo(t, "a"), t.path("a")))
+    # a transaction of its own inside: it is not undone by that of the outer one
+    seen(78, 1, "--rollback", program("pgwith"), "-S", d.sockets, "-p", str(d.port), "-U", "postgres", "run", "--pool", "db", "--",
+         pg("psql"), "-XAtqc", "INSERT INTO t VALUES (1)", program_="pgwith")
+    equal(t.value("SELECT count(*) FROM t"), "10", "that of the inner one")
+    # who connects and asks for nothing has not worked; nor has who joins by a statement; nor is anybody else's session one
+    seen(0, 0, "--rollback", "--quiet", "sh", "-c", "%s -c '\\q'" % out)
+    join = ("token=${PGOPTIONS##*=}; unset PGOPTIONS; %s -XAtq -c \"JOIN '$token'\" -c 'INSERT INTO t VALUES (1)'" % pg("psql"))
+    seen(0, 0, "--rollback", "bash", "-c", join)
+    p = Running(t, d, ("--pool", "db", "--rollback"), "", argv=["sh", shell(t, "echo READY $$\nread x || true\npsql -c 'SELECT 1' >/dev/null")]).ready()
+    other = d.connect("db")
+    equal(other.value("SELECT 1"), "1", "an answer")
+    other.close()
+    equal(outside_of(d, p.pid), [("0", "0", None)], "a session of somebody else")
+    equal(p.finish(), (0, "", ""), "a session of somebody else")
+    equal(t.value("SELECT count(*) FROM t"), "10", "rows")
+    for pool in ("db", "other"):
+        d.quiet(pool)
+
+
+@test
+def works_outside_mode_session(t):
+    """the same in a pool of mode session; the server that is given to a login for its parameters alone does not count"""
+    d = t.daemon(size=4, mode="session")
+    psql = "%s -XAtq" % pg("psql")
+
+    def seen(want, text):
+        status, printed, err = run(d, "--pool", "db", "--rollback", "bash", "-c", text)
+        equal((status, printed), want, err)
+        if status:
+            check(worked_outside(1, "psql").fullmatch(err), err)
+        else:
+            equal(err, "", "stderr")
+    seen((78, "1\n2\n"), "env -u PGOPTIONS %s -c 'SELECT 1' -c 'SELECT 2'" % psql)
+    # a parameter that no server has judged yet
+    seen((78, "1\n2\n"), "PGOPTIONS='-c pg_try.a=1' %s -c 'SELECT 1' -c 'SELECT 2'" % psql)
+    seen((0, "3\n"), "token=${PGOPTIONS##*=}; PGOPTIONS='-c pg_try.b=1' %s -c \"JOIN '$token'\" -c 'SELECT 3'" % psql)
+
+
+@test
+def outside_and_restart(t):
+    """who has joined and who works outside is counted on by the next pgwithd, and nobody twice"""
+    d = t.supervised(size=4)
+    p = Running(t, d, ("--pool", "db", "--rollback"), "", argv=["env", "-u", "PGOPTIONS", pg("psql"), "-XAtq"])
+
+    def ask(n):
+        p.p.stdin.write("SELECT %d;\n" % n)
+        p.p.stdin.flush()
+        equal(p.line(), str(n), "the answer")
+    ask(1)
+    first = outside_of(d, p.pid)
+    equal(first[0][:2], ("0", "1"), "before")
+    check(first[0][2].startswith("psql (pid "), first)
+    d.restart()
+    ask(2)
+    equal(outside_of(d, p.pid), first, "after")
+    status, out, err = p.finish()
+    equal((status, out), (78, ""), err)
+    check(worked_outside(1, "psql").fullmatch(err), err)
+
+
+@test
+def asyncpg_without_url(t):
+    """asyncpg, which does not know PGOPTIONS, commits without --url: that is told, and with --rollback the status is 78"""
+    if child.run([SYSTEM_PYTHON, "-c", "import asyncpg"])[0] != 0:
+        raise Skip("no asyncpg")
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(size=4)
+    text = ("import asyncio, asyncpg, os\nasync def main():\n    c = await asyncpg.connect(os.environ.get('URL'))\n"
+            "    await c.execute('INSERT INTO t VALUES (1)')\n    await c.close()\nasyncio.run(main())\n")
+    status, out, err = run(d, "--pool", "db", "--rollback", SYSTEM_PYTHON, "-c", text)
+    equal((status, out), (78, ""), err)
+    check(worked_outside(1, "python3(\\.[0-9]+)?").fullmatch(err), err)
+    equal(t.value("SELECT count(*) FROM t"), "1", "it has stayed")
+    equal(run(d, "--pool", "db", "--rollback", "--url", "URL", SYSTEM_PYTHON, "-c", text), (0, "", ""), "with --url")
+    equal(t.value("SELECT count(*) FROM t"), "1", "it has not")
+
+
 # ---- several things -------------------------------------------------------------------------------------------------------
 @test
 def two_pools(t):
@@ -385,7 +534,8 @@ def nested(t):
     inner = shell(t, "psql -d one -c 'INSERT INTO t VALUES (1)'\npsql -d two -c 'INSERT INTO t VALUES (2)'", "inner")
     text = shell(t, "%s -- sh %s\npsql -d one -c 'SELECT n FROM t'\n" % (" ".join(words(d, "--pool", "two")), inner))
     status, out, err = run(d, "--pool", "one", "--rollback", "--", "sh", text)
-    equal(status, 0, err)
+    equal(status, 78, err)
+    check(worked_outside(1, "pgwith").fullmatch(err), "the outer one says that the inner one stays: %s" % err)
     equal(sorted(out.split()), ["1", "2"], "what the outer one sees")
     equal(t.sql("SELECT n FROM t"), [("2",)], "what is kept")
 
@@ -398,7 +548,8 @@ def nested_no_transaction(t):
     for i, pool in enumerate(("one", "two")):
         inner = shell(t, "psql -c 'INSERT INTO t VALUES (%d)' -c 'SHOW work_mem'\necho \"[$PGOPTIONS]\"" % i, "inner")
         text = shell(t, "%s -- sh %s\n" % (" ".join(words(d, "--pool", pool, "--no-transaction")), inner))
-        status, out, err = run(d, "--pool", "one", "--rollback", "--", "sh", text, env={"PGOPTIONS": "-c work_mem=3MB"})
+        status, out, err = run(d, "--pool", "one", "--rollback", "--allow-outside", "--quiet", "--", "sh", text,
+                               env={"PGOPTIONS": "-c work_mem=3MB"})
         equal((status, out, err), (0, "3MB\n[-c work_mem=3MB ]\n", ""), pool)
         equal(t.value("SELECT count(*) FROM t"), str(i + 1), "what is kept")
 

@@ -215,7 +215,7 @@ def show_scopes(t):
           "DEFER 'SELECT 1'; DEFER ON ROLLBACK 'SELECT 2'")
     r = c.ask("SHOW SCOPES")
     equal(r.columns, ["level", "name", "kind", "pool", "state", "current", "elapsed_ms", "wait_ms",
-                      "deadline_ms", "deferred", "members", "token"], "columns")
+                      "deadline_ms", "deferred", "joins", "outside", "outsider", "members", "token"], "columns")
     rows = [x[:6] + x[9:10] for x in r.rows]
     equal(rows, [("1", "db", "implicit", "db", "open", "f", "0"), ("2", "sp", "savepoint", "db", "open", "f", "0"),
                  ("3", "b", "transaction", "p2", "open", "t", "2"), ("4", "l", "shared lock", None, "open", "f", "0"),

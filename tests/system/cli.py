@@ -194,6 +194,13 @@ def mistakes(t):
         status, out, err = pgwith(d, *words)
         equal((status, out), (2, ""), "pgwith %s" % (words,))
         check(said in err, "pgwith %s: %s" % (words, err))
+    status, out, err = pgwith(d, "clients", "-o", "database,pid")
+    equal((status, out), (2, ""), "no such column")
+    first, *rest = err.split("\n")
+    equal(first, 'pgwith: there is no column "pid", but these:', "no such column")
+    header = pgwith(d, "clients", "--csv", "--all")[1].split("\n")[0]
+    equal("".join(rest).replace(" ", ""), header, "all columns")
+    check("remote_pid" in header and len(rest) > 3 and max(len(x) for x in rest) <= 80, rest)
     equal(pgwith(d, "--", "version")[0], 0, "behind --")
     equal(d.pool("orders")["size"], 2, "nothing was set")
 

@@ -32,6 +32,10 @@ struct holder {
 	char *tokens;       /* of the transactions, with commas; "" if there are none */
 	char *why;          /* why something is not held; or NULL */
 	char *last_words;   /* the last error that came without a question; or NULL */
+	/* By the last answer: the pools whose transactions no session has joined, with commas, or
+	 * NULL; how many sessions of the program have worked outside; the program of the first. */
+	char *unjoined, *outsider;
+	uint64_t outside;
 };
 
 /* ---- entering ---- */
@@ -105,20 +109,20 @@ is_of_kind(enum err_id id, const char *sqlstate, const char *text)
 	return strcmp(sqlstate, kind->sqlstate) == 0 && fnmatch(pattern, text, 0) == 0;
 }
 
-/* The exit status if ENTER is answered by that error. An SQLSTATE alone does not tell a wait that
- * was over from a cancel, or from a PostgreSQL that has no connection left. */
-static int
-status_of(const struct request *r, const PGresult *error)
+/* Does the error of ENTER say that the wait is over? An SQLSTATE alone does not tell that from a
+ * cancel, or from a PostgreSQL that has no connection left. */
+static bool
+is_over(const PGresult *error)
 {
-	static const enum err_id over[] = {ERR_SCOPE_LOCK_WAIT, ERR_WAIT_TIMEOUT, ERR_QUEUE_FULL,
-					   ERR_SCOPE_DEADLINE};
+	static const enum err_id over[] = {ERR_SCOPE_LOCK_WAIT, ERR_SCOPE_LOCK_HELD,
+					   ERR_WAIT_TIMEOUT, ERR_QUEUE_FULL, ERR_SCOPE_DEADLINE};
 	const char *sqlstate = PQresultErrorField(error, PG_DIAG_SQLSTATE);
 	const char *text = PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY);
 
 	for (unsigned i = 0; sqlstate && text && i < sizeof over / sizeof *over; i++)
 		if (is_of_kind(over[i], sqlstate, text))
-			return r->how->wait_status;
-	return RUN_FAILED;
+			return true;
+	return false;
 }
 
 /* Runs a statement of ENTER with the parameter $1, or none. `limit_us`: how long the answer may
@@ -138,8 +142,11 @@ enter(struct holder *h, const struct request *r, const char *statement, const ch
 		fprintf(stderr, "pgwith: pgwithd does not answer in %s/.s.PGSQL.%s\n",
 			r->how->whom.directory, r->how->whom.port);
 	} else if (PQresultStatus(answer) != PGRES_COMMAND_OK) {
-		ask_say_error(answer);
-		*status = status_of(r, answer);
+		bool over = is_over(answer);
+
+		if (!over || !r->how->quiet)
+			ask_say_error(answer);
+		*status = over ? r->how->wait_status : RUN_FAILED;
 	} else {
 		good = true;
 	}
@@ -341,6 +348,43 @@ holder_ask(struct holder *h)
 		lose(h, LOST);
 }
 
+/* Adds the pool to those that no session of the program has joined. */
+static void
+add_unjoined(struct holder *h, const char *pool)
+{
+	char *all =
+	    h->unjoined ? mem_printf("%s, \"%s\"", h->unjoined, pool) : mem_printf("\"%s\"", pool);
+
+	free(h->unjoined);
+	h->unjoined = all;
+}
+
+/* The rows of SHOW SCOPES: who has joined the transactions, and who works outside? A pgwithd that
+ * is older does not tell. Of a transaction that is expired it is not told any more. */
+static void
+note_joins(struct holder *h, const PGresult *r)
+{
+	int pool = PQfnumber(r, "pool"), joins = PQfnumber(r, "joins");
+	int outside = PQfnumber(r, "outside"), outsider = PQfnumber(r, "outsider");
+
+	free(h->unjoined);
+	h->unjoined = NULL;
+	for (int row = 0; joins >= 0 && outsider >= 0 && row < PQntuples(r); row++) {
+		uint64_t n;
+
+		if (PQgetisnull(r, row, joins))
+			continue;
+		if (strcmp(PQgetvalue(r, row, joins), "0") == 0)
+			add_unjoined(h, PQgetvalue(r, row, pool));
+		/* Each transaction has counted all of them. */
+		n = strtoull(PQgetvalue(r, row, outside), NULL, 10);
+		if (n > h->outside)
+			h->outside = n;
+		if (n > 0 && h->outsider == NULL)
+			h->outsider = mem_strdup(PQgetvalue(r, row, outsider));
+	}
+}
+
 /* The rows of SHOW SCOPES: is one of them expired? When will one be? */
 static void
 judge(struct holder *h, const PGresult *r)
@@ -350,6 +394,7 @@ judge(struct holder *h, const PGresult *r)
 	int64_t now = clock_us();
 
 	h->ask_us = now + ASK_EACH_US;
+	note_joins(h, r);
 	for (int row = 0; row < PQntuples(r); row++) {
 		int64_t due_us;
 
@@ -492,14 +537,55 @@ holder_leave_well(struct holder *h, struct answer_cut *cut)
 	return status;
 }
 
+/* Asks once more who has joined the transactions. False: no answer has come in time. */
+static bool
+ask_last(struct holder *h, int64_t deadline)
+{
+	PGresult *r;
+
+	holder_ask(h);
+	if (!h->asked)
+		return true;
+	r = answer_take(h->conn, deadline, NULL);
+	h->asked = false;
+	if (r && PQresultStatus(r) == PGRES_TUPLES_OK)
+		note_joins(h, r);
+	PQclear(r);
+	return r != NULL;
+}
+
 void
 holder_leave(struct holder *h)
 {
 	int64_t limit_us = clock_us() + h->timeout_us;
+	bool there = forget_question(h, limit_us, NULL);
 
-	if (forget_question(h, limit_us, NULL) && h->held &&
+	if (there && *h->tokens)
+		there = ask_last(h, limit_us);
+	if (there && h->held &&
 	    PQsendQueryParams(h->conn, "LEAVE ALL ROLLBACK", 0, NULL, NULL, NULL, NULL, 0))
 		PQclear(answer_take(h->conn, limit_us, NULL));
+}
+
+bool
+holder_say_outside(const struct holder *h, const struct request *r)
+{
+	char *text = NULL;
+
+	if (h->outside > 0 && !r->how->allows_outside)
+		text = mem_printf("run: %llu connection%s of the program worked outside of the "
+				  "transaction, and what was committed there stays; the first: %s",
+				  (unsigned long long)h->outside, h->outside > 1 ? "s" : "",
+				  h->outsider);
+	else if (h->outside == 0 && h->unjoined && h->why == NULL && !r->how->quiet)
+		text = mem_printf("run: no connection has joined the transaction of pool %s: what "
+				  "the program wrote in a database, if anything, is not a part "
+				  "of it",
+				  h->unjoined);
+	if (text)
+		ask_say(text);
+	free(text);
+	return h->outside > 0 && !r->how->allows_outside;
 }
 
 void
@@ -507,6 +593,8 @@ holder_close(struct holder *h)
 {
 	if (h == NULL)
 		return;
+	free(h->unjoined);
+	free(h->outsider);
 	PQfinish(h->conn);
 	free(h->tokens);
 	free(h->why);

@@ -40,6 +40,11 @@ int holder_leave_well(struct holder *, struct answer_cut *);
 /* Leaves everything and rolls the transactions back. */
 void holder_leave(struct holder *);
 
+/* Says on stderr which connections of the program were not in the transactions, as far as the
+ * request wants to know. Returns whether the program has worked outside of them. To be called when
+ * they were left. */
+bool holder_say_outside(const struct holder *, const struct request *);
+
 /* Closes the session: what it holds still is released. */
 void holder_close(struct holder *);
 

@@ -154,15 +154,20 @@ run_held(const struct request *r, struct holder *h, struct child *c, char **envi
 	if (status)
 		return not_run(r, status);
 	watch(c, h, r, &e);
-	if (e.kill_us)
+	if (e.kill_us) {
+		holder_say_outside(h, r);
 		return e.status;
+	}
 	status = status_of(c);
 	if (status == 0 && !r->how->rolls_back) {
 		cut.signals = child_end_signals(c);
-		return holder_leave_well(h, &cut);
+		status = holder_leave_well(h, &cut);
+		holder_say_outside(h, r);
+		return status;
 	}
 	holder_leave(h);
-	return status;
+	/* It was asked for that nothing stays. */
+	return holder_say_outside(h, r) && status == 0 ? RUN_OUTSIDE : status;
 }
 
 enum ask_status
