@@ -1,5 +1,5 @@
 """A proxy between the daemon and PostgreSQL, for what PostgreSQL does not do on
-request: hold logins, hold CancelRequests, refuse, cut, send half of a notification."""
+request: hold logins, hold CancelRequests, refuse, cut, send half of a notification, cancel just that statement."""
 
 import os
 import socket
@@ -27,6 +27,7 @@ class Proxy:
         self.logins = 0   # seen, held ones too
         self.cancels = 0
         self.refused = 0
+        self.rewrite = None  # called with (type, body) of each message for PostgreSQL; returns the body
         self._lock = threading.Lock()
         self._open = set()
         self._closing = False
@@ -81,7 +82,10 @@ class Proxy:
             far.sendall(packet)
             back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
             back.start()
-            self._pump(near, far)
+            if self.rewrite:
+                self._forward(near, far)
+            else:
+                self._pump(near, far)
             back.join()
         except (OSError, EOFError):
             pass
@@ -101,6 +105,21 @@ class Proxy:
                 raise EOFError
             data += more
         return data
+
+    def _forward(self, near, far):
+        """What _pump() does, message by message."""
+        try:
+            while True:
+                head = self._exactly(near, 5)
+                length, = struct.unpack_from("!i", head, 1)
+                body = self._exactly(near, length - 4)
+                far.sendall(wire.message(chr(head[0]), self.rewrite(chr(head[0]), body)))
+        except (OSError, EOFError):
+            pass
+        try:
+            far.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
     def _pump(self, source, sink):
         try:
