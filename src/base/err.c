@@ -100,6 +100,10 @@ static const struct err_kind kinds[ERR_N] = {
 			      "canceled by an administrator while waiting for pool \"%s\"",
 			      /* pool */
 			      NULL},
+    [ERR_RESET_CANCELED] = {"reset_canceled", "57014", false,
+			    "the transaction has failed: a cancel has hit the statement that sets "
+			    "the startup parameters again behind RESET",
+			    "ROLLBACK, and try again"},
     [ERR_IN_FAILED_TRANSACTION] =
 	{"in_failed_transaction", "25P02", false,
 	 "the transaction has failed before pool \"%s\" had a server for it: "

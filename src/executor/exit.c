@@ -155,6 +155,12 @@ ask(struct session *s, const char *sql)
 	inquiry_ask(s, sql, INQUIRY_PASSES_ALL, 0);
 }
 
+static void
+ask_again(struct session *s, const char *sql)
+{
+	inquiry_ask(s, sql, INQUIRY_PASSES_ALL, INQUIRY_AGAIN);
+}
+
 static bool
 in_transaction(const struct session *s)
 {
@@ -200,12 +206,22 @@ roll_back(struct work *work)
 	/* The answer is for us: the server is read even if the client does not read. */
 	stream_resume(&work->session->hold->lease.srv->stream);
 	if (!scope_is_savepoint(work->frame)) {
-		inquiry_ask(work->session, "ROLLBACK", INQUIRY_PASSES_ALL, INQUIRY_AGAIN);
+		ask_again(work->session, "ROLLBACK");
 		return;
 	}
 	snprintf(sql, sizeof sql, "ROLLBACK TO SAVEPOINT pgwith_%u; RELEASE SAVEPOINT pgwith_%u",
 		 work->frame->serial, work->frame->serial);
-	inquiry_ask(work->session, sql, INQUIRY_PASSES_ALL, INQUIRY_AGAIN);
+	ask_again(work->session, sql);
+}
+
+/* The transaction that the scope is in has failed ahead of its COMMIT, by the inquiry that has
+ * ended. */
+static void
+fail_ahead(struct work *work)
+{
+	work->good = false;
+	commit_refused(work);
+	roll_back(work);
 }
 
 static void
@@ -229,23 +245,69 @@ run_next(struct work *work)
 	send_deferred(work, d);
 }
 
-/* The deferred statement has ended. */
+/* The deferred statement has ended, or what ends its savepoint was cut short. In a transaction,
+ * that goes on; outside of one, the statement must have left none. */
+static void
+end_point(struct work *work)
+{
+	struct session *s = work->session;
+
+	if (!needs_point(work))
+		ask_again(s, "ROLLBACK");
+	else if (work->undone)
+		ask_again(s, "ROLLBACK TO SAVEPOINT pgwith_deferred; "
+			     "RELEASE SAVEPOINT pgwith_deferred");
+	else
+		ask_again(s, "RELEASE SAVEPOINT pgwith_deferred");
+}
+
 static void
 deferred_ended(struct work *work)
 {
-	struct session *s = work->session;
-	bool failed = inquiry_failed(s);
-
+	work->undone = inquiry_failed(work->session);
 	statement_ran(work);
 	work_set_state(work, WORK_UNPOINT);
-	if (needs_point(work))
-		ask(s, failed ? "ROLLBACK TO SAVEPOINT pgwith_deferred; "
-				"RELEASE SAVEPOINT pgwith_deferred"
-			      : "RELEASE SAVEPOINT pgwith_deferred");
-	else if (in_transaction(s))
-		ask(s, "ROLLBACK");
+	if (needs_point(work) || in_transaction(work->session))
+		end_point(work);
 	else
 		work_set_state(work, WORK_RUN);
+}
+
+/* A cancel that came late, or a short statement_timeout, has made the transaction around a
+ * savepoint fail that was rolled back: the client has to know. */
+static void
+fail_around(struct work *work)
+{
+	statement_failed(work);
+	if (work->purpose == WORK_EXIT)
+		frame_fail_raw(work, inquiry_error(work->session));
+	work->failed_around = true;
+	work_set_state(work, WORK_RUN);
+}
+
+/* What ends the savepoint of a deferred statement has been answered. */
+static void
+point_ended(struct work *work, enum inquiry_state how)
+{
+	struct session *s = work->session;
+	char status = s->hold->lease.srv->progress.status;
+
+	if (needs_point(work) ? status != 'E' : status == 'I') {
+		inquiry_give_up(s);
+		work_set_state(work, WORK_RUN);
+	} else if (how == INQUIRY_CUT_SHORT) {
+		/* If it was the RELEASE, what the statement has done is undone, too. */
+		if (needs_point(work) && !work->undone)
+			statement_failed(work);
+		work->undone = true;
+		end_point(work);
+	} else if (!needs_point(work)) {
+		server_close(s->hold->lease.srv, "ROLLBACK failed");
+	} else if (work->phase == WORK_BEFORE) {
+		fail_ahead(work);
+	} else {
+		fail_around(work);
+	}
 }
 
 static void
@@ -354,7 +416,8 @@ end_frame(struct work *work)
 	bool last = f == work->last;
 	struct grammar *g = work->statement;
 
-	if (f->suppress && work->purpose == WORK_EXIT && work->failure.len > 0)
+	if (f->suppress && work->purpose == WORK_EXIT && work->failure.len > 0 &&
+	    !work->failed_around)
 		suppress_failure(work);
 
 	if (last && g && g->chain && f->modes) {
@@ -533,19 +596,16 @@ statement_ended(struct work *work)
 		if (!inquiry_failed(s)) {
 			send_deferred(work, work->point);
 		} else if (work->phase != WORK_BEFORE) {
-			statement_failed(work);
-			work_set_state(work, WORK_RUN);
+			fail_around(work);
 		} else {
-			work->good = false;
-			commit_refused(work);
-			roll_back(work);
+			fail_ahead(work);
 		}
 		return;
 	case WORK_DEFERRED:
 		deferred_ended(work);
 		return;
 	case WORK_UNPOINT:
-		work_set_state(work, WORK_RUN);
+		point_ended(work, how);
 		return;
 	case WORK_COMMIT:
 		if (!inquiry_failed(s)) {

@@ -35,13 +35,13 @@ static const char *const state_names[WORK_NSTATES] = {
 };
 
 /* The moves of EXIT, UNDO and EXPIRE. */
-#define EXITS                                                                               \
-	[WORK_NEXT] = TO(WORK_RUN) | TO(WORK_ROLLBACK) | TO(WORK_DONE) | TO(WORK_CANCELS) | \
-		      TO(WORK_MEMBERS),                                                     \
-	[WORK_MEMBERS] = TO(WORK_NEXT),                                                     \
-	[WORK_POINT] = TO(WORK_DEFERRED) | TO(WORK_RUN) | TO(WORK_ROLLBACK),                \
-	[WORK_DEFERRED] = TO(WORK_UNPOINT), [WORK_UNPOINT] = TO(WORK_RUN),                  \
-	[WORK_ROLLBACK] = TO(WORK_ROLLBACK) | TO(WORK_RUN), [WORK_SAVE] = TO(WORK_DONE),    \
+#define EXITS                                                                                  \
+	[WORK_NEXT] = TO(WORK_RUN) | TO(WORK_ROLLBACK) | TO(WORK_DONE) | TO(WORK_CANCELS) |    \
+		      TO(WORK_MEMBERS),                                                        \
+	[WORK_MEMBERS] = TO(WORK_NEXT),                                                        \
+	[WORK_POINT] = TO(WORK_DEFERRED) | TO(WORK_RUN) | TO(WORK_ROLLBACK),                   \
+	[WORK_DEFERRED] = TO(WORK_UNPOINT), [WORK_UNPOINT] = TO(WORK_RUN) | TO(WORK_ROLLBACK), \
+	[WORK_ROLLBACK] = TO(WORK_ROLLBACK) | TO(WORK_RUN), [WORK_SAVE] = TO(WORK_DONE),       \
 	[WORK_DONE] = TO(WORK_NEXT)
 #define RUNS TO(WORK_POINT) | TO(WORK_DEFERRED) | TO(WORK_SAVE)
 

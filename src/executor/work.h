@@ -31,7 +31,7 @@
  *	    COMMIT -> ROLLBACK                            what was to end well did not
  *	    ROLLBACK -> ROLLBACK                          a late cancel has hit it: again
  *	    RUN -> [POINT] -> DEFERRED -> UNPOINT -> RUN  each deferred statement
- *	    POINT -> ROLLBACK, POINT -> RUN               its savepoint failed; RUN: behind the end
+ *	    [UN]POINT -> ROLLBACK, POINT -> RUN           its savepoint failed; RUN: behind the end
  *	LEAVE
  *	    NEXT -> [CLEAN] -> DONE -> NEXT               with a lease: its cleanup
  *	all but LEAVE
@@ -121,9 +121,13 @@ struct work {
 	bool timed_out; /* the wait for that lock was too long; its statement must still end */
 
 	/* EXIT, UNDO, EXPIRE, LEAVE */
-	struct scope *last;      /* the outermost frame to be exited; NULL: it has been exited */
-	struct list_node *next;  /* the frame's next deferred statement */
-	struct deferred *point;  /* POINT: the statement that the savepoint is for */
+	struct scope *last;     /* the outermost frame to be exited; NULL: it has been exited */
+	struct list_node *next; /* the frame's next deferred statement */
+	struct deferred *point; /* POINT: the statement that the savepoint is for */
+	bool undone;            /* UNPOINT: the statement has failed, or has been undone */
+	/* The transaction around a savepoint that was exited has failed: not even SUPPRESS keeps
+	 * that from the client. */
+	bool failed_around;
 	struct lease *returning; /* the lease that is returned when the frame has ended, or NULL */
 	bool discard;            /* its server needs DISCARD ALL */
 	bool rollback;           /* the client wants a rollback, or an inner frame has failed */

@@ -6,6 +6,7 @@
 #include "executor/joint.h"
 #include "executor/split.h"
 #include "relay/borrow.h"
+#include "relay/saving.h"
 #include "session/batch.h"
 #include "session/begin.h"
 #include "session/context.h"
@@ -228,6 +229,8 @@ with_lease(struct session *s, struct message *m)
 		err_clear(&e);
 		return session_gone(s) ? OVER : DROP;
 	}
+	if (s->context.resets_failed && (v = saving_tell_failure(s, m)) != FORWARD)
+		return v;
 	note_request(s, m->type);
 	doing_note(s, m);
 	begin_send(s);

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "session/message.h"
 #include "session/session.h"
 
 /* Asks the server what the session has set. */
@@ -21,5 +22,10 @@ bool saving_reset_again(struct session *);
 
 /* The server has answered saving_reset_again(), and is at rest. Returns as saving_answered(). */
 bool saving_reset_answered(struct session *);
+
+/* context.resets_failed: the transaction has failed when the startup parameters were set again,
+ * because a cancel that came late, or a short statement_timeout, has hit the savepoint around that.
+ * The message gets the error, unless it ends the transaction by a ROLLBACK. */
+enum verdict saving_tell_failure(struct session *, struct message *);
 
 #endif

@@ -63,7 +63,7 @@ struct listening {
 	bool mixed;           /* behind it, in the same exchange, came another one */
 	bool owes_ready;      /* the client's ReadyForQuery is kept back: listening_turn() */
 	bool synced;          /* likewise: the keeper has given all that was committed before it */
-	char *clearing;       /* CLEARS: the statement; or NULL */
+	char *clearing;       /* CLEARS: the statement, as it is sent again; or NULL */
 	bool prepared;        /* a statement that LISTENs or UNLISTENs has been parsed */
 	bool suspect;         /* the session's own server may listen to a channel of the keeper's */
 	bool overflown;       /* there was no room in `kept` */

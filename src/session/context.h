@@ -41,7 +41,11 @@ struct context {
 	bool resets_local; /* the reset was a SET LOCAL */
 	/* a text in a string may have reset the role: texts in strings are not read */
 	bool resets_role_unread;
-	bool resetting;    /* SESSION_SAVING: the server sets startup parameters again */
+	bool resetting; /* SESSION_SAVING: the server sets startup parameters again */
+	/* Likewise: a part of that has failed, and is undone; by a cancel: it is tried again. */
+	bool resets_undo, resets_cut_short;
+	/* It has made the client's transaction fail, and the client does not know that. */
+	bool resets_failed;
 	uint8_t pipelined; /* standin.h: the client sends exchanges without waiting */
 
 	/* The startup packet. */

@@ -49,6 +49,7 @@ plain_members_pack(struct pack *p, struct context *c)
 	PACK(p, c->resets_local);
 	PACK(p, c->resets_role_unread);
 	PACK(p, c->resetting);
+	PACK(p, c->resets_failed);
 	PACK(p, c->last_server);
 }
 

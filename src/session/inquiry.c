@@ -103,7 +103,18 @@ prepare(struct session *s)
 	buf_init(&q->behind, INQUIRY_KEPT_MAX);
 	buf_init(&q->rows, INQUIRY_KEPT_MAX);
 	buf_init(&q->error, INQUIRY_KEPT_MAX);
+	buf_init(&q->texts, INQUIRY_KEPT_MAX);
 	return q;
+}
+
+void
+inquiry_keep_texts(struct session *s, const struct buf *texts)
+{
+	struct inquiry *q = prepare(s);
+
+	buf_reset(&q->texts);
+	buf_add(&q->texts, buf_data(texts), texts->len);
+	q->tries = 0;
 }
 
 void
@@ -117,6 +128,7 @@ inquiry_forget(struct session *s)
 	buf_clear(&q->behind);
 	buf_clear(&q->rows);
 	buf_clear(&q->error);
+	buf_clear(&q->texts);
 	free(q);
 	s->rare->inquiry = NULL;
 }

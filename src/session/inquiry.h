@@ -74,6 +74,10 @@ struct inquiry {
 	struct buf rows;   /* messages: the DataRows */
 	struct buf error;  /* the first ErrorResponse, a whole message */
 	char sqlstate[6];  /* of the error; "": the statement succeeded */
+
+	/* The asker's own: texts that it may ask again, and how often it has asked them. */
+	struct buf texts;
+	unsigned tries;
 };
 
 /* Sends the statement. The server of session->hold must be at rest. After CUT_SHORT this is one
@@ -98,6 +102,9 @@ const char *inquiry_state_name(enum inquiry_state);
 
 /* Is it ANSWERED, FAILED or CUT_SHORT? */
 bool inquiry_has_ended(const struct session *);
+
+/* Keeps texts in inquiry->texts, and begins to count inquiry->tries. */
+void inquiry_keep_texts(struct session *, const struct buf *texts);
 
 /* Returns how the statement has ended. ANSWERED and FAILED become QUIET then; CUT_SHORT stays until
  * the statement is sent again or given up. */

@@ -222,13 +222,19 @@ enter_saving(struct session *s)
 	stream_pause(&s->stream);
 }
 
+/* Turns the session's own statement_timeout off, for one text of several statements. */
+#define PATIENT "SET LOCAL statement_timeout = 0; "
+
 static void
 look(struct session *s)
 {
+	static const char question[] = PATIENT "SELECT pg_catalog.pg_listening_channels()";
+	bool again = inquiry_state(s) == INQUIRY_CUT_SHORT;
+
 	if (s->rare->listening->state != LISTENING_LOOKS)
 		channels_set_state(s, LISTENING_LOOKS);
 	enter_saving(s);
-	inquiry_ask(s, "SELECT pg_catalog.pg_listening_channels()",
+	inquiry_ask(s, again ? question : question + sizeof PATIENT - 1,
 		    s->hold->lease.srv->progress.muted ? INQUIRY_PASSES_NOTHING
 						       : INQUIRY_PASSES_AT_END,
 		    INQUIRY_ROWS | INQUIRY_AGAIN);
@@ -283,8 +289,9 @@ take_look(struct session *s)
 	if (sql.len > 1 && !sql.failed) {
 		channels_set_state(s, LISTENING_CLEARS);
 		free(li->clearing);
-		li->clearing = mem_strdup((char *)buf_data(&sql));
-		inquiry_ask(s, li->clearing, s->rare->inquiry->passes, INQUIRY_AGAIN);
+		li->clearing = mem_printf(PATIENT "%s", (char *)buf_data(&sql));
+		inquiry_ask(s, li->clearing + sizeof PATIENT - 1, s->rare->inquiry->passes,
+			    INQUIRY_AGAIN);
 	}
 	buf_clear(&sql);
 	return li->state == LISTENING_CLEARS;

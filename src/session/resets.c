@@ -594,7 +594,7 @@ resets_forget(struct session *s)
 	struct reset_names *r = s->context.resets_names;
 
 	s->context.resets = RESETS_NONE;
-	s->context.resets_local = s->context.resets_role_unread = false;
+	s->context.resets_local = s->context.resets_role_unread = s->context.resets_failed = false;
 	if (s->hold->lease.srv)
 		s->hold->lease.srv->progress.statuses_kept = false;
 	if (r == NULL)

@@ -359,7 +359,7 @@ session_begin_lease(struct session *s)
 	s->hold->command = SQLCOMMAND_NONE;
 	if (s->hold->named)
 		application_begin_lease(s);
-	s->context.resetting = false;
+	s->context.resetting = s->context.resets_undo = false;
 	resets_forget(s);
 	sequences_lease(s);
 	context_keep_told(s);

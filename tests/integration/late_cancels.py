@@ -3,7 +3,12 @@ of a deferred statement, startup parameters that are set again, a mark of LISTEN
 one after the other, in programs that make pgwithd send all kinds of them. The client's transaction has never failed, and
 is never rolled back, without an error that the client knows of, and what it was told is true."""
 
-from pgwtest import check, equal, main, note, test, wire
+import os
+import random
+import threading
+import time
+
+from pgwtest import check, equal, main, note, test, wait_until, wire
 
 HIT = "DO $hit$BEGIN RAISE SQLSTATE '57014' USING MESSAGE = 'canceling statement due to user request'; END$hit$"
 MINE = "/*c*/"  # stands in each text of the client's
@@ -13,7 +18,7 @@ class Hitter:
     """Lets the n-th statement of ours end by 57014; with 0, only counts them."""
 
     def __init__(self, n=0, times=1):
-        self.at, self.times, self.seen, self.hit = n, times, 0, []
+        self.at, self.times, self.seen, self.hit, self.on = n, times, 0, [], False
 
     def _one(self, text):
         """One statement of ours."""
@@ -24,7 +29,7 @@ class Hitter:
         return HIT
 
     def rewrite(self, kind, body):
-        if kind not in "QP" or MINE.encode() in body:
+        if not self.on or kind not in "QP" or MINE.encode() in body:
             return body
         if kind == "Q":
             parts = body.rstrip(b"\0").decode().split("; ")
@@ -38,13 +43,16 @@ class Known:
 
     def __init__(self, c, what):
         self.c, self.what = c, what
+        self.aborted = False      # a statement in a failed transaction is hit, which is 25P02 then
         self.failed = False       # its transaction has failed
+        self.warned = False       # a deferred statement has failed
         self.closed = False
         self.errors = []
 
     def take(self, sql, r):
+        self.warned |= any(n["S"] == "WARNING" for n in r.notices)
         for e in r.errors:
-            check(e.sqlstate != "25P02" or self.failed,
+            check(e.sqlstate != "25P02" or self.failed or self.aborted,
                   "%s: its transaction has failed, and it was not told, at %r" % (self.what, sql))
             self.errors.append((sql, e.sqlstate))
         self.closed |= r.status is None
@@ -156,13 +164,17 @@ def once(t, name, hitter, proxy):
     try:
         with d.connect() as other:
             other.sql(MINE + "SET work_mem = '3MB'; SELECT nextval('s')")
-            hitter.seen = 0
+            wait_until(lambda: d.quiet(), 10, "it is at rest")
+            hitter.on = True
             with d.connect(**startup) as c:
                 k = Known(c, "%s, %s" % (name, hitter.hit))
                 k.what = "%s, statement %d" % (name, hitter.at)
+                k.aborted = "fails" in name
                 good = k.run(statements)
                 k.what += " (%s)" % hitter.hit
-                if good or not k.errors:
+                if good and k.warned and hitter.at:
+                    check(set(rows(t)) <= set(there), "rows behind %s" % k.what)
+                elif good or not k.errors:
                     equal(rows(t), there, "rows behind %s, without an error" % k.what)
                 if not k.closed and startup.get("work_mem") and "SET work_mem = '7MB'" not in statements:
                     equal(c.value(MINE + "SHOW work_mem"), startup["work_mem"], "work_mem behind " + k.what)
@@ -191,7 +203,8 @@ def run(t, names):
             told += bool(k.errors)
             closed += k.closed
             if k.closed:
-                note("closed: %s %s" % (k.what, k.errors))
+                check(k.what.endswith("(['RESET ALL'])") or "set_config" in k.what or "DISCARD" in k.what,
+                      "closed: %s %s" % (k.what, k.errors))
     note("%d statements hit: %d times an error was told, %d sessions closed" % (total, told, closed))
     for w in wrong:
         note(w)
@@ -202,6 +215,70 @@ def run(t, names):
 def programs(t):
     """each statement of ours, in each program"""
     run(t, PROGRAMS)
+
+
+class Storm(threading.Thread):
+    """Runs programs one after the other, each in a session of its own, on a table of its own."""
+
+    def __init__(self, t, d, number, programs_each):
+        super().__init__(daemon=True)
+        self.direct, self.d, self.number, self.each = t.direct(application_name="direct"), d, number, programs_each
+        self.rng = random.Random(t.random.random())
+        self.error, self.good, self.bad, self.closed = None, 0, 0, 0
+
+    def run(self):
+        try:
+            for _ in range(self.each):
+                self._program(self.rng.choice(sorted(PROGRAMS)))
+        except Exception as e:  # pylint: disable=broad-except
+            self.error = e
+
+    def _program(self, name):
+        _, startup, statements, there = PROGRAMS[name]
+        if name in ("sequences", "deferred, and fails"):
+            return
+        table = "INSERT INTO t%d " % self.number
+        self.direct.sql("TRUNCATE t%d" % self.number)
+        if self.rng.random() < 0.5:
+            startup = dict(startup, statement_timeout=str(self.rng.randint(1, 3)))
+        try:
+            c = self.d.connect(**startup)
+        except (wire.ServerError, wire.Closed, ConnectionError):
+            self.closed += 1
+            return
+        with c:
+            k = Known(c, "%s with %s" % (name, startup))
+            good = k.run([s.replace("INSERT INTO t ", table) for s in statements])
+            if good and not k.warned:
+                got = " ".join(r[0] for r in self.direct.sql("SELECT n FROM t%d ORDER BY n" % self.number))
+                equal(got, there, "rows behind %s, without an error" % k.what)
+        self.good += good
+        self.bad += not good
+        self.closed += k.closed
+
+
+@test
+def storm(t):
+    """all of them at once, while pg_cancel_backend() hits whatever runs, and with a statement_timeout of 1 to 3 ms"""
+    threads, each = 6, int(os.environ.get("PGWITH_TEST_CANCELS", "60"))
+    t.sql(";".join("CREATE TABLE t%d (n int)" % n for n in range(threads)) + "; CREATE SEQUENCE s")
+    d = t.daemon(size=4, listen_mode="shared")
+    storms = [Storm(t, d, n, each) for n in range(threads)]
+    mine = t.direct(application_name="direct")
+    for s in storms:
+        s.start()
+    cancelled = 0
+    while any(s.is_alive() for s in storms):
+        cancelled += len(mine.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                                  "AND application_name <> 'direct' AND state <> 'idle' AND random() < 0.8"))
+        time.sleep(t.random.random() / 1000)
+    errors = [s.error for s in storms if s.error]
+    for e in errors:
+        note(e)
+    equal(len(errors), 0, "threads that ended by an error")
+    note("%d cancels; %d programs went well, %d had an error, %d sessions closed" % (
+        cancelled, sum(s.good for s in storms), sum(s.bad for s in storms), sum(s.closed for s in storms)))
+    check(sum(s.good for s in storms) > 0 and sum(s.bad for s in storms) > 0, "both have happened")
 
 
 if __name__ == "__main__":
