@@ -131,34 +131,35 @@ channels_end(struct session *s)
 }
 
 void
+channels_forget_transaction(struct listening *li)
+{
+	deeds_drop(&li->deeds);
+	for (unsigned i = 0; i < li->ntx; i++)
+		free(li->tx[i].deed.spelled);
+	free(li->tx);
+	li->tx = NULL;
+	li->ntx = li->marks = 0;
+	li->suspect = li->mixed = false;
+}
+
+void
 channels_free(struct session *s)
 {
 	struct listening *li = s->rare->listening;
 
 	if (li == NULL)
 		return;
-	deeds_drop(&li->deeds);
+	channels_forget_transaction(li);
 	buf_clear(&li->kept);
 	buf_clear(&li->converted);
 	buf_clear(&li->part);
 	buf_clear(&li->failure);
-	free(li->tx);
 	free(li->clearing);
 	free(li->lost);
 	if (li->state == LISTENING_FAILED)
 		err_clear(&li->failed);
 	free(li);
 	s->rare->listening = NULL;
-}
-
-void
-channels_forget_transaction(struct listening *li)
-{
-	deeds_drop(&li->deeds);
-	free(li->tx);
-	li->tx = NULL;
-	li->ntx = li->marks = 0;
-	li->suspect = li->mixed = false;
 }
 
 unsigned
@@ -187,8 +188,10 @@ transaction_pack(struct pack *p, struct listening *li)
 	}
 	if (pack_reading(p))
 		li->tx = mem_calloc(li->ntx + 1, sizeof *li->tx);
-	for (unsigned i = 0; i < li->ntx; i++)
-		PACK(p, li->tx[i]);
+	for (unsigned i = 0; i < li->ntx; i++) {
+		deed_pack(p, &li->tx[i].deed);
+		PACK(p, li->tx[i].mark);
+	}
 }
 
 void

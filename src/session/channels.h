@@ -62,6 +62,7 @@ struct listening {
 	bool goes;            /* that message is about to go to the server */
 	bool mixed;           /* behind it, in the same exchange, came another one */
 	bool owes_ready;      /* the client's ReadyForQuery is kept back: listening_turn() */
+	bool gives_first;     /* GRANTED: the message waits until what is kept has been given */
 	bool synced;          /* likewise: the keeper has given all that was committed before it */
 	char *clearing;       /* CLEARS: the statement, as it is sent again; or NULL */
 	bool prepared;        /* a statement that LISTENs or UNLISTENs has been parsed */

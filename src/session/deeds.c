@@ -23,19 +23,30 @@ same_encoding(const struct session *s)
 	return server && client && strcasecmp(server, client) == 0;
 }
 
-/* Reads the name of a channel. False: it is not certain how the server writes it. */
+static bool
+is_unicode(const struct sqltext_token *tok)
+{
+	return tok->kind == SQLTEXT_QUOTED && *tok->start != '"';
+}
+
+/* Reads the name of a channel. False: it is not certain how the server writes it, or whether it
+ * has something to say to that: PostgreSQL has a NOTICE if it cuts a name. */
 static bool
 read_channel(const struct session *s, const struct sqltext_token *tok, unsigned flags,
 	     char name[KEEPER_NAME + 1])
 {
 	bool ascii = sqlname_is_ascii(tok->start, tok->length);
+	long n = sqlname_read(tok, flags, name, KEEPER_NAME + 1);
 
+	if (n <= 0)
+		return false;
 	if (tok->kind == SQLTEXT_NAME)
-		return ascii && tok->length <= KEEPER_NAME &&
-		       sqlname_read(tok, flags, name, KEEPER_NAME + 1) > 0;
-	return tok->kind == SQLTEXT_QUOTED && *tok->start == '"' &&
-	       tok->length <= KEEPER_NAME + 2 && (ascii || same_encoding(s)) &&
-	       sqlname_read(tok, flags, name, KEEPER_NAME + 1) > 0;
+		return ascii && tok->length <= KEEPER_NAME;
+	/* It is an error if standard_conforming_strings is off. */
+	if (is_unicode(tok))
+		return ascii && n < KEEPER_NAME && !(flags & SQLTEXT_BACKSLASH);
+	return tok->kind == SQLTEXT_QUOTED && tok->length <= KEEPER_NAME + 2 &&
+	       (ascii || same_encoding(s));
 }
 
 /* Is it known that an UNLISTEN of this name is no error: is it in quotes, or has it been listened
@@ -59,6 +70,8 @@ is_valid(const struct session *s, const struct sqltext_token *tok, const struct 
 void
 deeds_drop(struct deeds *d)
 {
+	for (unsigned i = 0; i < d->count; i++)
+		free(d->list[i].spelled);
 	free(d->list);
 	*d = (struct deeds){0};
 }
@@ -70,9 +83,26 @@ deeds_add(struct deeds *d, int what)
 
 	d->list = mem_realloc(d->list, (d->count + 1) * sizeof *d->list);
 	deed = &d->list[d->count++];
-	deed->what = what;
-	deed->name[0] = 0;
+	*deed = (struct deed){.what = what};
 	return deed;
+}
+
+bool
+deeds_ask(const struct deeds *d)
+{
+	for (unsigned i = 0; i < d->count; i++)
+		if (d->list[i].spelled)
+			return true;
+	return false;
+}
+
+static bool
+ends(struct sqltext *at)
+{
+	struct sqltext_token end;
+
+	sqltext_token(at, &end);
+	return end.kind == SQLTEXT_END || end.kind == SQLTEXT_SPLIT;
 }
 
 /* Reads one statement up to its end, from its second token on. Adds "; LISTEN name" to `sql`.
@@ -81,24 +111,30 @@ static bool
 read_deed(const struct session *s, struct sqltext *at, bool listen, bool judged, struct deeds *d,
 	  struct buf *sql)
 {
-	struct sqltext_token tok, end;
+	struct sqltext_token tok;
 	char name[KEEPER_NAME + 1];
 
 	sqltext_token(at, &tok);
 	if (!listen && sqltext_is_char(&tok, '*')) {
 		deeds_add(d, UNLISTEN_ALL);
-	} else if (!read_channel(s, &tok, at->flags, name) ||
-		   (!listen && !judged && !is_valid(s, &tok, d, name))) {
-		return false;
-	} else {
-		memcpy(deeds_add(d, listen ? LISTEN : UNLISTEN)->name, name, sizeof name);
+		return ends(at);
 	}
+	if (!read_channel(s, &tok, at->flags, name)) {
+		if (!listen && (tok.kind == SQLTEXT_NAME || tok.kind == SQLTEXT_QUOTED) && ends(at))
+			deeds_add(d, UNLISTEN)->spelled = mem_strndup(tok.start, tok.length);
+		return false;
+	}
+	if (!listen && !judged && !is_valid(s, &tok, d, name))
+		return false;
+	memcpy(deeds_add(d, listen ? LISTEN : UNLISTEN)->name, name, sizeof name);
 	if (listen) {
 		buf_add_fmt(sql, sql->len > 0 ? ";LISTEN " : "LISTEN ");
-		buf_add(sql, tok.start, tok.length);
+		if (is_unicode(&tok))
+			keeper_add_quoted(sql, name);
+		else
+			buf_add(sql, tok.start, tok.length);
 	}
-	sqltext_token(at, &end);
-	return end.kind == SQLTEXT_END || end.kind == SQLTEXT_SPLIT;
+	return ends(at);
 }
 
 void
@@ -212,6 +248,15 @@ deed_apply(struct deed_names *names, const struct deed *d)
 /* ---- the handover ---- */
 
 void
+deed_pack(struct pack *p, struct deed *d)
+{
+	PACK(p, d->what);
+	PACK(p, d->name);
+	d->name[KEEPER_NAME] = 0;
+	pack_str(p, &d->spelled);
+}
+
+void
 deeds_pack(struct pack *p, struct deeds *d)
 {
 	PACK(p, d->count);
@@ -222,5 +267,5 @@ deeds_pack(struct pack *p, struct deeds *d)
 	if (pack_reading(p))
 		d->list = mem_calloc(d->count + 1, sizeof *d->list);
 	for (unsigned i = 0; i < d->count; i++)
-		PACK(p, d->list[i]);
+		deed_pack(p, &d->list[i]);
 }

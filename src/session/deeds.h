@@ -21,6 +21,9 @@ struct session;
 struct deed {
 	enum { LISTEN, UNLISTEN, UNLISTEN_ALL } what;
 	char name[KEEPER_NAME + 1]; /* as the server writes it */
+	/* Of an UNLISTEN: the name as in the client's text, if the server has to be asked how it
+	 * writes that (outcome.h). Until then `name` is "". */
+	char *spelled;
 };
 
 struct deeds {
@@ -30,15 +33,18 @@ struct deeds {
 	bool only;
 };
 
-/* Finds all LISTEN and UNLISTEN of a text, and adds the LISTENs to `sql`, as a text of theirs
- * alone. `judged`: a server will judge whether names are right. Otherwise an UNLISTEN of a word is
- * not certain unless the session listens to that, because it may be a reserved word. */
+/* Finds all LISTEN of certain names and all UNLISTEN of a text, and adds these LISTENs to `sql`, as
+ * a text of theirs alone. `judged`: a server will judge whether names are right. Otherwise an
+ * UNLISTEN of a word is not certain unless the session listens to that, because it may be a
+ * reserved word. */
 void deeds_read(const struct session *, const char *text, size_t bytes, bool judged, struct deeds *,
 		struct buf *sql);
 
 /* Adds one, with an empty name. */
 struct deed *deeds_add(struct deeds *, int what);
 void deeds_drop(struct deeds *);
+/* Has the server to be asked for a name? */
+bool deeds_ask(const struct deeds *);
 
 /* A set of names. */
 struct deed_name {
@@ -58,6 +64,7 @@ bool deed_names_has(const struct deed_names *, const char *name);
 void deed_apply(struct deed_names *, const struct deed *);
 
 /* For the handover. */
+void deed_pack(struct pack *, struct deed *);
 void deeds_pack(struct pack *, struct deeds *);
 
 #endif

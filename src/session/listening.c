@@ -53,12 +53,21 @@ may_give(const struct session *s)
 	}
 }
 
+/* Does anything wait for the client? */
+static bool
+is_kept(const struct session *s)
+{
+	const struct listening *li = s->rare->listening;
+
+	return li->kept.len > 0 || li->converted.len > 0;
+}
+
 static void
 give(struct session *s)
 {
 	struct listening *li = s->rare->listening;
 
-	while ((li->kept.len > 0 || li->converted.len > 0) && may_give(s)) {
+	while (is_kept(s) && may_give(s)) {
 		const char *other = kept_other_encoding(s);
 		struct buf *from = li->converted.len > 0 ? &li->converted : &li->kept;
 		size_t n = kept_portion(from, other && from == &li->kept);
@@ -190,6 +199,11 @@ listening_turn(struct session *s)
 		give_ready(s);
 	else
 		give(s);
+	if (s->rare->listening->gives_first && !session_gone(s) && !is_kept(s)) {
+		s->rare->listening->gives_first = false;
+		stream_resume(&s->stream);
+		session_wake(s);
+	}
 	/* From here on its messages go the quick way again. */
 	if (s->state == SESSION_IDLE && channels_unused(s))
 		channels_free(s);
@@ -222,24 +236,6 @@ enter_saving(struct session *s)
 	stream_pause(&s->stream);
 }
 
-/* Turns the session's own statement_timeout off, for one text of several statements. */
-#define PATIENT "SET LOCAL statement_timeout = 0; "
-
-static void
-look(struct session *s)
-{
-	static const char question[] = PATIENT "SELECT pg_catalog.pg_listening_channels()";
-	bool again = inquiry_state(s) == INQUIRY_CUT_SHORT;
-
-	if (s->rare->listening->state != LISTENING_LOOKS)
-		channels_set_state(s, LISTENING_LOOKS);
-	enter_saving(s);
-	inquiry_ask(s, again ? question : question + sizeof PATIENT - 1,
-		    s->hold->lease.srv->progress.muted ? INQUIRY_PASSES_NOTHING
-						       : INQUIRY_PASSES_AT_END,
-		    INQUIRY_ROWS | INQUIRY_AGAIN);
-}
-
 static void
 cannot_look(struct session *s, const char *why)
 {
@@ -248,6 +244,33 @@ cannot_look(struct session *s, const char *why)
 	err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, why);
 	session_fail(s, &e);
 	err_clear(&e);
+}
+
+/* Turns the session's own statement_timeout off, for one text of several statements. */
+#define PATIENT "SET LOCAL statement_timeout = 0; "
+
+static void
+look(struct session *s)
+{
+	struct buf sql;
+
+	buf_init(&sql, SQL_MAX);
+	if (inquiry_state(s) == INQUIRY_CUT_SHORT)
+		buf_add_fmt(&sql, PATIENT);
+	outcome_question(s->rare->listening, &sql);
+	if (s->rare->listening->state != LISTENING_LOOKS)
+		channels_set_state(s, LISTENING_LOOKS);
+	enter_saving(s);
+	if (sql.failed) {
+		buf_clear(&sql);
+		cannot_look(s, "too many names have to be read");
+		return;
+	}
+	inquiry_ask(s, (char *)buf_data(&sql),
+		    s->hold->lease.srv->progress.muted ? INQUIRY_PASSES_NOTHING
+						       : INQUIRY_PASSES_AT_END,
+		    INQUIRY_ROWS | INQUIRY_AGAIN);
+	buf_clear(&sql);
 }
 
 /* The server has told what it listens to. Returns true if it is to be told to end that, or if the
@@ -263,7 +286,7 @@ take_look(struct session *s)
 	deed_names_init(&told);
 	deed_names_init(&names);
 	buf_init(&sql, SQL_MAX);
-	outcome_told(inquiry_rows(s), &told);
+	outcome_told(li, inquiry_rows(s), &told);
 	outcome_names(li, &told, &names);
 	outcome_keep(li, &names);
 	listens = outcome_unlisten(li, &told, &sql);
@@ -307,8 +330,10 @@ join_transaction(struct session *s, unsigned number)
 		log_fatal("session", s->id, "no random numbers");
 	if (li->deeds.count > 0)
 		li->tx = mem_realloc(li->tx, (li->ntx + li->deeds.count) * sizeof *li->tx);
-	for (unsigned i = 0; i < li->deeds.count; i++)
+	for (unsigned i = 0; i < li->deeds.count; i++) {
 		li->tx[li->ntx++] = (struct marked){li->deeds.list[i], number};
+		li->deeds.list[i].spelled = NULL;
+	}
 	deeds_drop(&li->deeds);
 }
 
@@ -498,6 +523,10 @@ passed_answered(struct session *s)
 		s->hold->lease.srv->progress.muted = false;
 		break;
 	default:
+		if (good && p->status == 'I' && deeds_ask(&li->deeds)) {
+			look(s);
+			return true;
+		}
 		if (good && p->status == 'I')
 			outcome_do(li);
 		deeds_drop(&li->deeds);
@@ -548,8 +577,6 @@ answer_query(struct session *s)
 	struct listening *li = s->rare->listening;
 	struct buf out;
 
-	/* What was told before comes before. */
-	give(s);
 	buf_init(&out, SQL_MAX);
 	for (unsigned i = 0; i < li->deeds.count; i++)
 		msg_complete(&out, li->deeds.list[i].what == LISTEN ? "LISTEN" : "UNLISTEN");
@@ -584,7 +611,8 @@ ask(struct session *s, enum purpose purpose, struct buf *sql)
 	struct buf names;
 
 	buf_init(&names, NAMES_MAX);
-	for (unsigned i = 0; i < li->deeds.count; i++)
+	/* What the session's own server LISTENs to is not the keeper's. */
+	for (unsigned i = 0; purpose != ENDS && i < li->deeds.count; i++)
 		if (li->deeds.list[i].what == LISTEN)
 			buf_add_str(&names, li->deeds.list[i].name);
 	for (unsigned i = 0; i < li->ntx; i++)
@@ -730,14 +758,25 @@ has_room(const struct session *s, const struct deeds *d)
 }
 
 /* A text goes the usual way. If it ends listening, it does so for the keeper's channels, too, when
- * it has succeeded. */
+ * it has succeeded. What was committed before it comes before it. */
 static enum verdict
 pass_ends(struct session *s, struct deeds *d)
 {
+	bool any = false;
+	struct buf sql;
+	enum verdict v;
+
 	if (channels_count(s) == 0 || d->count == 0)
 		return FORWARD;
+	for (unsigned i = 0; i < d->count; i++)
+		any |= d->list[i].what != LISTEN;
 	set_deeds(s, d);
-	return pass(s, ENDS);
+	if (!any)
+		return pass(s, ENDS);
+	buf_init(&sql, SQL_MAX);
+	v = ask(s, ENDS, &sql);
+	buf_clear(&sql);
+	return v;
 }
 
 /* The same in a transaction: it gets a mark, unless its own statements would undo that, or be
@@ -861,12 +900,15 @@ judge_query(struct session *s, struct message *m, bool after_refusal)
 	enum verdict v;
 
 	if ((!commits && !discards && !(m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))) ||
-	    !message_is_whole(m) || !message_is_well_formed(m) || m->effects.unsure)
+	    !message_is_whole(m) || !message_is_well_formed(m))
 		return FORWARD;
 	if (is_extended(s))
 		return FORWARD;
+	/* When all before it is answered, it is certain how it is read. */
 	if (is_answer_due(s))
 		return hold(s);
+	if (m->effects.unsure)
+		return FORWARD;
 	if (m->effects.set == SQLCLASS_DISCARD_ALL)
 		return judge_discard_all(s);
 	if (!commits)
@@ -957,6 +999,20 @@ waits_for_ready(const struct session *s, const struct message *m)
 	       m->type != 'H' && m->type != 'd' && m->type != 'c' && m->type != 'f';
 }
 
+/* The keeper has granted the message: must what was told before wait for its conversion, or for a
+ * client that is slow? Then the message waits, too, as it may end the channels of that. */
+static bool
+must_give_first(struct session *s)
+{
+	const struct listening *li = s->rare->listening;
+
+	if (li->purpose == COMMIT)
+		return false;
+	give(s);
+	return !session_gone(s) && is_kept(s) &&
+	       (li->listener.converting || stream_is_slow(&s->stream));
+}
+
 enum verdict
 listening_judge(struct session *s, struct message *m)
 {
@@ -981,6 +1037,10 @@ listening_judge(struct session *s, struct message *m)
 		if (li->purpose == COMMIT && li->ntx == 0) {
 			abandon(s); /* forget_lease() */
 			break;
+		}
+		if (must_give_first(s)) {
+			li->gives_first = true;
+			return hold(s);
 		}
 		if (li->purpose != ALONE && !is_in_error(s))
 			return pass(s, li->purpose);

@@ -1,13 +1,73 @@
 #include "session/outcome.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "session/channels.h"
 #include "wire/frame.h"
+#include "wire/reader.h"
+#include "wire/sqltext.h"
+
+/* The deed with this number, of those of the message and of the transaction; or NULL. */
+static struct deed *
+deed_at(const struct listening *li, unsigned number)
+{
+	if (number < li->deeds.count)
+		return &li->deeds.list[number];
+	number -= li->deeds.count;
+	return number < li->ntx ? &li->tx[number].deed : NULL;
+}
 
 void
-outcome_told(const struct buf *rows, struct deed_names *names)
+outcome_question(const struct listening *li, struct buf *sql)
+{
+	const struct deed *d;
+
+	buf_add_fmt(sql, "SELECT pg_catalog.pg_listening_channels()");
+	for (unsigned i = 0; (d = deed_at(li, i)) != NULL; i++) {
+		if (d->spelled == NULL)
+			continue;
+		buf_add_fmt(sql,
+			    "; SELECT %u, pg_catalog.encode(pg_catalog.convert_to(k, "
+			    "pg_catalog.getdatabaseencoding()), 'hex') FROM (SELECT 1 AS ",
+			    i);
+		buf_add(sql, d->spelled, strlen(d->spelled));
+		buf_add_fmt(
+		    sql, "\n) AS q, pg_catalog.json_object_keys(pg_catalog.row_to_json(q)) AS k");
+	}
+	buf_add_u8(sql, 0);
+}
+
+/* A row with the number of a deed and its name, as hexadecimal digits. */
+static void
+take_spelled(struct listening *li, const uint8_t *body, size_t bytes)
+{
+	struct reader r;
+	const char *number, *hex;
+	uint32_t digits;
+	struct deed *d;
+
+	reader_init(&r, body, bytes);
+	reader_u16(&r);
+	digits = reader_u32(&r);
+	number = (const char *)reader_bytes(&r, digits);
+	digits = reader_u32(&r);
+	hex = (const char *)reader_bytes(&r, digits);
+	if (r.failed || hex == NULL || number == NULL || digits / 2 > KEEPER_NAME)
+		return;
+	d = deed_at(li, (unsigned)strtoul(number, NULL, 10));
+	if (d == NULL || d->spelled == NULL)
+		return;
+	for (uint32_t i = 0; i < digits / 2; i++)
+		d->name[i] = (char)(sqltext_digit(hex[2 * i]) << 4 | sqltext_digit(hex[2 * i + 1]));
+	d->name[digits / 2] = 0;
+	free(d->spelled);
+	d->spelled = NULL;
+}
+
+void
+outcome_told(struct listening *li, const struct buf *rows, struct deed_names *names)
 {
 	const uint8_t *at = buf_data(rows);
 	size_t left = rows->len;
@@ -15,9 +75,13 @@ outcome_told(const struct buf *rows, struct deed_names *names)
 	struct frame f;
 
 	while (frame_read(at, left, &f) == 0 && FRAME_HEADER + f.body <= left) {
-		/* One column: the number of columns, the length, the value. */
-		if (f.body > 6 && f.body - 6 <= KEEPER_NAME) {
-			memcpy(name, at + FRAME_HEADER + 6, f.body - 6);
+		const uint8_t *body = at + FRAME_HEADER;
+
+		if (f.body > 2 && body[1] == 2) {
+			take_spelled(li, body, f.body);
+		} else if (f.body > 6 && f.body - 6 <= KEEPER_NAME) {
+			/* One column: the number of columns, the length, the value. */
+			memcpy(name, body + 6, f.body - 6);
 			name[f.body - 6] = 0;
 			deed_names_add(names, name);
 		}

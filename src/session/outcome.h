@@ -15,8 +15,14 @@ struct listening;
 /* The name of the channel that is the mark with this number. */
 void outcome_mark(const struct listening *, unsigned mark, char name[OUTCOME_MARK]);
 
-/* Adds the names in DataRows: the answer of pg_listening_channels(). */
-void outcome_told(const struct buf *rows, struct deed_names *);
+/* Makes the question to the server: what it listens to, and how it writes the names that are not
+ * read for certain. A name goes as the label of a column, which PostgreSQL lexes and cuts as it
+ * does the name of a channel. */
+void outcome_question(const struct listening *, struct buf *sql);
+
+/* Takes the answer, DataRows: adds the names that it listens to, and fills in the others in the
+ * deeds. */
+void outcome_told(struct listening *, const struct buf *rows, struct deed_names *);
 
 /* Adds the names that the session listens to when the deeds that have survived are done. `told`:
  * what its server listens to; or NULL, then the deeds of its message are all that there is. */

@@ -716,6 +716,57 @@ def spellings(t):
             equal(seen[1], seen[0], "%r" % text)
 
 
+@test
+def asked(t):
+    """an UNLISTEN whose name is not read for certain ends the channel that PostgreSQL ends: the server is asked. In a
+    transaction that takes effect with its COMMIT, and not if it is rolled back"""
+    d = t.daemon(size=2)
+    other = t.direct()
+    names = ("ch", "\u00e9", "\u00c9", "w" * 63, "keep")
+    texts = ('UNLISTEN U&"c\\0068"', "UNLISTEN U&\"c!0068\" UESCAPE /* */ '!'", 'UNLISTEN U&"\\00e9"', "UNLISTEN \u00e9",
+             "UNLISTEN \u00c9", 'UNLISTEN "\u00c9"', "UNLISTEN %s" % ("w" * 80), 'UNLISTEN "%s"' % ("w" * 80),
+             "SET standard_conforming_strings = off; UNLISTEN ch", "UNLISTEN \u00e9; SELECT 1/0", 'SELECT 1; UNLISTEN U&"\\00e9"',
+             'UNLISTEN U&"\\00e9"; SELECT 1', 'UNLISTEN U&"\\00e9"; LISTEN "\u00e9"', 'LISTEN U&"c\\0068"; UNLISTEN U&"c\\0068"')
+    frames = ("%s", "BEGIN|%s|COMMIT", "BEGIN|%s|ROLLBACK", "BEGIN|SAVEPOINT s|%s|ROLLBACK TO s|COMMIT",
+              "BEGIN|LISTEN ch|%s|SAVEPOINT s|UNLISTEN keep|ROLLBACK TO s|COMMIT", "BEGIN|%s|LISTEN ch|COMMIT")
+    for encoding in ("UTF8", "LATIN1"):
+        for text in texts:
+            for frame in frames:
+                if ";" in text and "SAVEPOINT" in frame and "1/0" in text:
+                    continue
+                statements = [x.encode(encoding) for x in (frame % text).split("|")]
+                seen = []
+                wait_until(lambda: not d.clients(), 10, "nobody is there")
+                for c in (t.direct(client_encoding=encoding), t.client(d, client_encoding=encoding)):
+                    for name in names:
+                        c.sql(('LISTEN "%s"' % name).encode(encoding))
+                    c.sql("LISTEN fence")
+                    errors = []
+                    for x in statements:
+                        errors += [e.sqlstate for e in c.ask(x).errors]
+                    for name in names:
+                        other.sql('NOTIFY "%s"' % name)
+                    other.sql("NOTIFY fence, 'end'")
+                    pinned = any(x["pinned"] for x in d.clients())
+                    seen.append((errors, heard_in_any_order(c, names, encoding) if pinned else heard(c, "end", text)))
+                    if pinned:
+                        seen[0] = (seen[0][0], sorted(seen[0][1]))
+                    c.close()
+                equal(seen[1], seen[0], "%r in %s, %r" % (text, encoding, frame))
+
+
+def heard_in_any_order(c, names, encoding):
+    """What comes until it has ended to listen; sorted."""
+    c.send(wire.query("UNLISTEN *"))
+    got = []
+    while True:
+        kind, body = c.read()
+        if kind == "A":
+            got.append(told(body))
+        elif kind == "Z":
+            return sorted(x for x in got if x[0] != "fence")
+
+
 def _until_empty(c):
     got = []
     while "I" not in [k for k, _ in got] or got[-1][0] != "Z":
