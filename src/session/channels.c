@@ -131,8 +131,39 @@ channels_end(struct session *s)
 }
 
 void
+channels_set_portal(struct session *s, const char *portal)
+{
+	struct listening *li = s->rare->listening;
+
+	free(li->portal);
+	li->portal = portal ? mem_strdup(portal) : NULL;
+	li->executed = portal == NULL;
+}
+
+bool
+channels_set_later(struct listening *li)
+{
+	if (li->later || li->portal == NULL || li->deeds.count != 1)
+		return false;
+	li->later = li->portal;
+	li->portal = NULL;
+	li->due = li->deeds.list[0];
+	li->deeds.list[0].spelled = NULL;
+	return true;
+}
+
+void
+channels_forget_later(struct listening *li)
+{
+	free(li->later);
+	free(li->due.spelled);
+	li->later = li->due.spelled = NULL;
+}
+
+void
 channels_forget_transaction(struct listening *li)
 {
+	channels_forget_later(li);
 	deeds_drop(&li->deeds);
 	for (unsigned i = 0; i < li->ntx; i++)
 		free(li->tx[i].deed.spelled);
@@ -155,6 +186,7 @@ channels_free(struct session *s)
 	buf_clear(&li->part);
 	buf_clear(&li->failure);
 	free(li->clearing);
+	free(li->portal);
 	free(li->lost);
 	if (li->state == LISTENING_FAILED)
 		err_clear(&li->failed);
@@ -215,6 +247,10 @@ channels_pack(struct pack *p, struct session *s)
 	PACK(p, li->suspect);
 	PACK(p, li->prepared);
 	deeds_pack(p, &li->deeds);
+	pack_str(p, &li->portal);
+	PACK(p, li->executed);
+	pack_str(p, &li->later);
+	deed_pack(p, &li->due);
 	transaction_pack(p, li);
 	pack_buf(p, &li->kept);
 	pack_buf(p, &li->converted);

@@ -61,6 +61,11 @@ struct listening {
 	enum purpose purpose; /* of the message that `deeds` are from */
 	bool goes;            /* that message is about to go to the server */
 	bool mixed;           /* behind it, in the same exchange, came another one */
+	/* The message is a Bind: its portal, which counts when it is executed; or NULL. */
+	char *portal;
+	bool executed;        /* it was, or the message is a Query */
+	char *later;          /* a portal that may be executed later in the transaction, or NULL */
+	struct deed due;      /* what that one does */
 	bool owes_ready;      /* the client's ReadyForQuery is kept back: listening_turn() */
 	bool gives_first;     /* GRANTED: the message waits until what is kept has been given */
 	bool synced;          /* likewise: the keeper has given all that was committed before it */
@@ -94,6 +99,14 @@ unsigned channels_count(const struct session *);
 /* A text with these SQLCLASS_... bits is about to be executed by the session's server. Returns them
  * without those of which the keeper relieves the server. */
 unsigned channels_take(struct session *, unsigned set);
+
+/* The deeds of the message count when this portal is executed; NULL: now. */
+void channels_set_portal(struct session *, const char *portal);
+
+/* The portal of the message has not been executed, but may be, later in the transaction. Returns
+ * false if that cannot be noted. */
+bool channels_set_later(struct listening *);
+void channels_forget_later(struct listening *);
 
 /* The deeds of the transaction have been dealt with. */
 void channels_forget_transaction(struct listening *);

@@ -109,7 +109,7 @@ must_mark(const struct session *s)
 	const struct progress *p = &s->hold->lease.srv->progress;
 
 	return li->state == LISTENING_PASSED && (li->purpose == INSIDE || li->purpose == AMONG) &&
-	       !li->mixed && p->error[0] == 0 && p->status == 'T';
+	       li->executed && !li->mixed && p->error[0] == 0 && p->status == 'T';
 }
 
 /* Is the ReadyForQuery that comes now one behind which notifications may be given, or one that
@@ -497,8 +497,11 @@ passed_answered(struct session *s)
 			mark(s);
 			return true;
 		}
+		if (!li->executed && good && p->status == 'T' && !li->mixed &&
+		    channels_set_later(li))
+			break;
 		/* It is not known what has become of it. */
-		if (p->status == 'I' || li->mixed) {
+		if (p->status == 'I' || li->mixed || (good && !li->executed)) {
 			s->hold->pinned |= SQLCLASS_LISTEN;
 			s->hold->pins_doubtful = true;
 			/* With pin = off that must not be lost in silence: take_look(). */
@@ -511,7 +514,7 @@ passed_answered(struct session *s)
 		}
 		break;
 	case SINGLE:
-		if (!good)
+		if (!good || !li->executed)
 			deeds_drop(&li->deeds);
 		look(s);
 		return true;
@@ -523,6 +526,7 @@ passed_answered(struct session *s)
 		s->hold->lease.srv->progress.muted = false;
 		break;
 	default:
+		good = good && li->executed;
 		if (good && p->status == 'I' && deeds_ask(&li->deeds)) {
 			look(s);
 			return true;
@@ -644,6 +648,14 @@ pass(struct session *s, enum purpose purpose)
 	li->purpose = purpose;
 	li->goes = true;
 	return FORWARD;
+}
+
+/* The message has deeds: when do they count? */
+static void
+note_when(struct session *s, const struct message *m)
+{
+	if (s->rare->listening)
+		channels_set_portal(s, m->type == 'B' ? m->portal : NULL);
 }
 
 unsigned
@@ -837,6 +849,9 @@ judge_text(struct session *s, struct message *m, unsigned set, const char *text,
 
 	buf_init(&sql, SQL_MAX);
 	deeds_read(s, text, bytes, inside || type == 'B', &d, &sql);
+	if (d.count > 0 && listens_by_keeper(s, &d))
+		channels_need(s);
+	note_when(s, m);
 	if (d.only && !listens_by_keeper(s, &d)) {
 		deeds_drop(&d);
 		buf_clear(&sql);
@@ -880,11 +895,12 @@ commits_deeds(struct session *s, unsigned set)
 
 /* DISCARD ALL: when it has succeeded, the session listens to nothing. */
 static enum verdict
-judge_discard_all(struct session *s)
+judge_discard_all(struct session *s, const struct message *m)
 {
 	struct deeds d = {0};
 	enum verdict v;
 
+	note_when(s, m);
 	deeds_add(&d, UNLISTEN_ALL);
 	v = pass_ends(s, &d);
 	deeds_drop(&d);
@@ -910,7 +926,7 @@ judge_query(struct session *s, struct message *m, bool after_refusal)
 	if (m->effects.unsure)
 		return FORWARD;
 	if (m->effects.set == SQLCLASS_DISCARD_ALL)
-		return judge_discard_all(s);
+		return judge_discard_all(s, m);
 	if (!commits)
 		return judge_text(s, m, m->effects.set, m->sql, m->sql_bytes, after_refusal);
 	buf_init(&sql, SQL_MAX);
@@ -944,7 +960,7 @@ judge_bind(struct session *s, struct message *m, bool after_refusal)
 	if (set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN))
 		return judge_text(s, m, set, text, bytes, after_refusal);
 	if ((set & SQLCLASS_DISCARD_ALL) && !is_inside(s))
-		return judge_discard_all(s);
+		return judge_discard_all(s, m);
 	if (!commits_deeds(s, set) || after_refusal)
 		return FORWARD;
 	buf_init(&sql, SQL_MAX);
@@ -972,6 +988,33 @@ forget_lease(struct session *s)
 	}
 }
 
+static bool
+is_portal(const struct message *m, const char *portal)
+{
+	return portal && m->portal && strcmp(m->portal, portal) == 0;
+}
+
+/* A message behind a Bind whose portal counts when it is executed. */
+static void
+note_portal(struct session *s, const struct message *m)
+{
+	struct listening *li = s->rare->listening;
+
+	if (m->type == 'E' && is_portal(m, li->portal))
+		li->executed = true;
+	else if ((m->type == 'B' || m->type == 'C') && !li->executed && is_portal(m, li->portal))
+		deeds_drop(&li->deeds);
+	if (!is_portal(m, li->later))
+		return;
+	/* In an exchange with another one it is not known which of them does what. */
+	if (m->type == 'E') {
+		li->mixed = true;
+		s->hold->pinned |= SQLCLASS_LISTEN;
+		s->hold->pins_doubtful = true;
+	}
+	channels_forget_later(li);
+}
+
 /* A message behind one that was passed: the rest of its exchange passes, too; all else waits. */
 static enum verdict
 judge_behind(struct session *s, const struct message *m)
@@ -980,9 +1023,29 @@ judge_behind(struct session *s, const struct message *m)
 
 	if (!is_extended(s))
 		return hold(s);
+	note_portal(s, m);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'Q' || m->type == 'F')
 		li->mixed = true;
 	return FORWARD;
+}
+
+/* Executes a portal that was bound earlier in the transaction. */
+static enum verdict
+judge_later(struct session *s, const struct message *m)
+{
+	struct listening *li = s->rare->listening;
+	struct deeds d = {0};
+
+	if (m->type != 'E' || is_in_error(s)) {
+		channels_forget_later(li);
+		return FORWARD;
+	}
+	*deeds_add(&d, LISTEN) = li->due;
+	li->due.spelled = NULL;
+	channels_forget_later(li);
+	set_deeds(s, &d);
+	channels_set_portal(s, NULL);
+	return pass(s, INSIDE);
 }
 
 /* A session that listens gets each ReadyForQuery behind the notifications that belong before it:
@@ -1064,6 +1127,8 @@ listening_judge(struct session *s, struct message *m)
 	}
 	if (m->type == 'Q')
 		return judge_query(s, m, was == LISTENING_REFUSED);
+	if (li && is_portal(m, li->later))
+		return judge_later(s, m);
 	if (m->type == 'P' && (m->effects.set & (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)))
 		channels_need(s)->prepared = true; /* its Bind is judged here */
 	if (m->type == 'B' && li)

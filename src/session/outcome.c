@@ -123,8 +123,12 @@ outcome_names(const struct listening *li, const struct deed_names *told, struct 
 			deed_apply(names, &li->tx[i].deed);
 	}
 	/* The deeds of one message: it has succeeded, or there are none here. */
-	for (unsigned i = 0; i < li->deeds.count; i++)
-		deed_apply(names, &li->deeds.list[i]);
+	for (unsigned i = 0; i < li->deeds.count; i++) {
+		const struct deed *d = &li->deeds.list[i];
+
+		if (told == NULL || d->what != LISTEN || deed_names_has(told, d->name))
+			deed_apply(names, d);
+	}
 }
 
 void

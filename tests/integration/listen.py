@@ -468,7 +468,7 @@ def without_pin(t):
     for name in ("one", "two", "three", "four"):
         other.sql("NOTIFY " + name)
     equal(notifications(a, 4), [(n, "") for n in ("one", "two", "three", "four")], "what comes")
-    for text in ("LISTEN one; SELECT 1", 'LISTEN U&"d\\0061t"'):
+    for text in ("LISTEN one; SELECT 1", 'LISTEN U&"d\\00e9j"'):
         equal([e.sqlstate for e in a.ask(text).errors], ["0A000"], text)
         if ";" not in text:
             equal([e.sqlstate for e in a.ask_extended(text).errors], ["0A000"], text)
@@ -753,6 +753,51 @@ def asked(t):
                         seen[0] = (seen[0][0], sorted(seen[0][1]))
                     c.close()
                 equal(seen[1], seen[0], "%r in %s, %r" % (text, encoding, frame))
+
+
+@test
+def bound_only(t):
+    """LISTEN and UNLISTEN of a Bind count when its portal is executed, also later in its transaction"""
+    d = t.daemon(size=2)
+    other = t.direct()
+
+    def bind(text, portal=""):
+        return wire.parse(text) + wire.bind(portal=portal)
+    begin, commit = wire.query("BEGIN"), wire.query("COMMIT")
+    programs_ = (
+        ("LISTEN", bind("LISTEN x") + wire.sync()), ("UNLISTEN", bind("UNLISTEN ch") + wire.sync()),
+        ("DISCARD", bind("DISCARD ALL") + wire.sync()), ("*", bind("UNLISTEN *", "p") + wire.sync()),
+        ("rebound", bind("LISTEN x") + wire.bind(statement="") + wire.execute() + wire.sync()),
+        ("another", bind("LISTEN x") + bind("SELECT 1") + wire.execute() + wire.sync()),
+        ("closed", bind("LISTEN x", "p") + wire.close_("P", "p") + wire.execute("p") + wire.sync()),
+        ("in a transaction", begin + bind("LISTEN x") + wire.sync() + commit),
+        ("unlisten in one", begin + bind("UNLISTEN ch") + wire.sync() + commit),
+        ("later", begin + bind("LISTEN x", "p") + wire.sync() + wire.execute("p") + wire.sync() + commit),
+        ("later, UNLISTEN", begin + bind("UNLISTEN ch", "p") + wire.sync() + wire.execute("p") + wire.sync() + commit),
+        ("later, asked", begin + bind('UNLISTEN U&"!00e9" UESCAPE \'!\'', "p") + wire.sync() + wire.execute("p") +
+         wire.sync() + commit),
+        ("later, rolled back", begin + bind("LISTEN x", "p") + wire.sync() + wire.query("SAVEPOINT s") + wire.execute("p") +
+         wire.sync() + wire.query("ROLLBACK TO s") + commit),
+        ("later, closed", begin + bind("LISTEN x", "p") + wire.sync() + wire.close_("P", "p") + wire.sync() + commit),
+        ("later, with others", begin + bind("LISTEN x", "p") + wire.sync() + bind("SELECT 1") + wire.execute() +
+         wire.execute("p") + wire.sync() + commit),
+        ("two", begin + bind("LISTEN x", "p") + wire.sync() + bind("LISTEN y", "q") + wire.sync() + wire.execute("q") +
+         wire.sync() + wire.execute("p") + wire.sync() + commit),
+    )
+    for what, program in programs_:
+        seen = []
+        for c in (t.direct(), t.client(d)):
+            for name in ("ch", "\u00e9"):
+                c.sql('LISTEN "%s"' % name)
+            errors = []
+            for _ in range(program.count(wire.sync()) + program.count(b"Q\0")):
+                c.send(program) if not _ else None
+                errors += [e.sqlstate for e in c.until_ready().errors]
+            for name in ("x", "y", "ch", "\u00e9"):
+                other.sql('NOTIFY "%s"' % name)
+            seen.append((errors, heard_in_any_order(c, (), "")))
+            c.close()
+        equal(seen[1], seen[0], what)
 
 
 def heard_in_any_order(c, names, encoding):
