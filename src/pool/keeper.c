@@ -727,7 +727,7 @@ is_silent(const struct keeper *k, const struct keeper_line *line, int64_t now)
 	       now - line->asked_us >= k->pool->conf->connect_timeout_us;
 }
 
-/* CLOSED: those who have waited for wait_timeout until it is tried again to open it are told. */
+/* CLOSED, OPENING: those who have waited for wait_timeout are told. */
 static void
 fail_overdue(struct keeper *k, int64_t now)
 {
@@ -744,7 +744,10 @@ fail_overdue(struct keeper *k, int64_t now)
 		if (l == NULL || now - r->since_us < limit)
 			return;
 		err_make(&e, ERR_LISTEN_FAILED, k->pool->conf->name,
-			 "the last attempt has failed, and wait_timeout ends before the next one");
+			 k->state == KEEPER_OPENING
+			     ? "it could not be opened within wait_timeout"
+			     : "the last attempt has failed, and wait_timeout ends before the "
+			       "next one");
 		listener_give_up(l);
 		l->ops->answered(l, &e, false);
 		err_clear(&e);
@@ -760,10 +763,10 @@ keepers_sweep(struct pool *pool, int64_t now)
 	if (k == NULL)
 		return;
 	keeper_open(k);
-	if (k->state == KEEPER_CLOSED) {
+	if (k->state == KEEPER_CLOSED || k->state == KEEPER_OPENING)
 		fail_overdue(k, now);
+	if (k->state == KEEPER_CLOSED)
 		return;
-	}
 	for (int i = 0; i < 2; i++) {
 		struct server *srv = k->line[i].srv;
 

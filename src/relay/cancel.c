@@ -3,6 +3,7 @@
 #include "executor/executor.h"
 #include "pool/pool.h"
 #include "pool/server.h"
+#include "session/channels.h"
 #include "session/session.h"
 #include "session/site.h"
 #include "session/waiting.h"
@@ -45,6 +46,12 @@ cancel_session(struct session *s, uint64_t requester)
 {
 	struct err e;
 
+	if (s->rare->listening && s->rare->listening->state == LISTENING_ASKED) {
+		err_make(&e, ERR_CANCELED_WAITING, s->pool->conf->name);
+		channels_give_up(s, &e);
+		err_clear(&e);
+		return false;
+	}
 	switch (s->state) {
 	case SESSION_GREETING:
 	case SESSION_SETUP:

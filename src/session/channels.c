@@ -57,6 +57,18 @@ answered(struct listener *l, const struct err *e, bool refused)
 	session_wake(s);
 }
 
+bool
+channels_give_up(struct session *s, const struct err *e)
+{
+	struct listening *li = s->rare->listening;
+
+	if (li == NULL || li->state != LISTENING_ASKED)
+		return false;
+	listener_give_up(&li->listener);
+	answered(&li->listener, e, false);
+	return true;
+}
+
 static void
 notified(struct listener *l, const char *channel, size_t channel_bytes, const uint8_t *message,
 	 size_t bytes)

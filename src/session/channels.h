@@ -90,6 +90,11 @@ struct listening {
 /* The setter. An illegal move ends the program. */
 void channels_set_state(struct session *, enum listening_state);
 
+/* Ends the wait for the keeper, if there is one: the client's message gets this error. A COMMIT goes
+ * to the server all the same, and the session listens there itself. Returns false if it does not
+ * wait. */
+bool channels_give_up(struct session *, const struct err *);
+
 /* Returns session->rare->listening, and makes it if it is not there. */
 struct listening *channels_need(struct session *);
 

@@ -290,6 +290,73 @@ def keeper_hangs(t):
         t.cluster.signal(pid, signal.SIGCONT)
 
 
+def asked_for(d, c):
+    """The session's LISTEN waits for the keeper."""
+    pattern = "session %d: listening quiet -> asked" % c.session
+    return d.log_text().count(pattern)
+
+
+@test
+def cancelled(t):
+    """a CancelRequest ends a LISTEN that waits for the keeper, by Query and by Bind; its COMMIT goes on without the keeper"""
+    d = t.daemon(size=2)
+    a, b, other = t.client(d), t.client(d), t.direct()
+    a.sql("LISTEN one")
+    pid = keeper(d)
+    t.cluster.signal(pid, signal.SIGSTOP)
+    try:
+        for messages in (wire.query("LISTEN two"), wire.extended("LISTEN two") + wire.sync(), wire.query("UNLISTEN one")):
+            c = a if b"UNLISTEN" in messages else b
+            before = asked_for(d, c)
+            c.send(messages)
+            wait_until(lambda c=c, before=before: asked_for(d, c) > before, 20, "it is asked for")
+            c.cancel()
+            equal([e.sqlstate for e in c.until_ready().errors], ["57014"], "its answer")
+            equal(c.value("SELECT 1"), "1", "what comes then") if c is b else None
+        b.sql("BEGIN")
+        b.sql("LISTEN three")
+        before = asked_for(d, b)
+        b.send(wire.query("COMMIT"))
+        wait_until(lambda: asked_for(d, b) > before, 20, "it is asked for")
+        b.cancel()
+        equal(b.until_ready().tags, ["COMMIT"], "its answer")
+        other.sql("NOTIFY three")
+        equal(notifications(b, 1), [("three", "")], "by its own server")
+    finally:
+        t.cluster.signal(pid, signal.SIGCONT)
+    other.sql("NOTIFY two; NOTIFY one")
+    equal(notifications(a, 1), [("one", "")], "what was not ended")
+    b.sql("UNLISTEN *")
+    check(b.silent(0.1), "nothing of what was cancelled")
+    b.sql("LISTEN two")
+    other.sql("NOTIFY two")
+    equal(notifications(b, 1), [("two", "")], "again")
+
+
+@test
+def waits_too_long(t):
+    """a LISTEN for which the keeper is opened can be cancelled, and waits for no longer than wait_timeout"""
+    proxy = t.proxy()
+    d = t.daemon(size=1, conninfo=t.conninfo(host=proxy.directory, port=proxy.port), wait_timeout="1s",
+                 connect_timeout="1min")
+    a, b = t.client(d), t.client(d)
+    a.sql("SELECT 1")
+    proxy.login_gate.clear()
+    a.send(wire.query("LISTEN one"))
+    wait_until(lambda: asked_for(d, a) > 0, 20, "it is asked for")
+    a.cancel()
+    equal([(e.sqlstate, e.severity) for e in a.until_ready().errors], [("57014", "ERROR")], "by a cancel")
+    b.send(wire.query("LISTEN one"))
+    r = b.until_ready()
+    equal([e.sqlstate for e in r.errors], ["08006"], "by wait_timeout")
+    check("wait_timeout" in r.errors[0].message, r.errors[0].message)
+    a.send(wire.query("LISTEN one"))
+    proxy.login_gate.set()
+    equal(a.until_ready().tags, ["LISTEN"], "when it is open")
+    t.sql("NOTIFY one")
+    equal(notifications(a, 1), [("one", "")], "what comes")
+
+
 @test
 def unreachable(t):
     """if the keeper cannot be opened, LISTEN is the error that a server would be"""
