@@ -165,6 +165,7 @@ struct conf {
 	char *socket_owner;  /* user name, or "" */
 	char *socket_group;  /* group name, or "" */
 	int64_t max_clients;
+	int64_t listen_memory; /* bytes of notifications that wait for clients, all together */
 	enum conf_io io;
 	int64_t login_timeout_us;
 	int64_t shutdown_timeout_us;

@@ -76,9 +76,12 @@ notified(struct listener *l, const char *channel, size_t channel_bytes, const ui
 	struct session *s = l->owner;
 	struct listening *li = s->rare->listening;
 
+	if (li->overflown)
+		return;
 	buf_add(&li->kept, message, bytes);
 	li->overflown |= li->kept.failed;
 	session_wake(s);
+	kept_added(s);
 }
 
 static void
@@ -194,6 +197,7 @@ channels_free(struct session *s)
 		return;
 	channels_forget_transaction(li);
 	buf_clear(&li->kept);
+	kept_count(s);
 	buf_clear(&li->converted);
 	buf_clear(&li->part);
 	buf_clear(&li->failure);
@@ -265,9 +269,11 @@ channels_pack(struct pack *p, struct session *s)
 	deed_pack(p, &li->due);
 	transaction_pack(p, li);
 	pack_buf(p, &li->kept);
+	kept_count(s);
 	pack_buf(p, &li->converted);
 	pack_buf(p, &li->part);
 	PACK(p, li->overflown);
+	PACK(p, li->in_the_way);
 	pack_str(p, &li->lost);
 	if (!listener_pack(p, &li->listener, s->pool) && li->lost == NULL)
 		li->lost = mem_strdup("it was not handed over");

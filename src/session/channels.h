@@ -73,6 +73,8 @@ struct listening {
 	bool prepared;        /* a statement that LISTENs or UNLISTENs has been parsed */
 	bool suspect;         /* the session's own server may listen to a channel of the keeper's */
 	bool overflown;       /* there was no room in `kept` */
+	bool in_the_way;      /* nor for those of all sessions, of which it has kept the most */
+	size_t counted;       /* bytes of `kept` in site->kept_bytes */
 	struct err failed;    /* FAILED */
 	struct deeds deeds;   /* what is done when the message has succeeded */
 	struct buf kept;      /* whole messages for the client, in the server's encoding */
@@ -90,9 +92,9 @@ struct listening {
 /* The setter. An illegal move ends the program. */
 void channels_set_state(struct session *, enum listening_state);
 
-/* Ends the wait for the keeper, if there is one: the client's message gets this error. A COMMIT goes
- * to the server all the same, and the session listens there itself. Returns false if it does not
- * wait. */
+/* Ends the wait for the keeper, if there is one: the client's message gets this error. A COMMIT
+ * goes to the server all the same, and the session listens there itself. Returns false if it does
+ * not wait. */
 bool channels_give_up(struct session *, const struct err *);
 
 /* Returns session->rare->listening, and makes it if it is not there. */

@@ -3,8 +3,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
 #include "pool/told.h"
 #include "session/channels.h"
+#include "session/site.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/sqlname.h"
@@ -13,6 +15,61 @@
 #define SQL_MAX  (1024 * 1024)
 #define PORTION  (64 * 1024) /* bytes that are sent in one write */
 #define PID_SIZE 4           /* bytes of the pid in a NotificationResponse */
+
+/* ---- the bytes of all sessions ---- */
+
+void
+kept_count(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+
+	s->site->kept_bytes += (int64_t)li->kept.len - (int64_t)li->counted;
+	li->counted = li->kept.len;
+}
+
+/* Returns the session that keeps the most. One that has to end keeps nothing. */
+static struct session *
+find_largest(struct site *site)
+{
+	struct session *largest = NULL;
+	struct list_node *n;
+
+	for (int i = 0; i < SESSION_CLOSED; i++)
+		LIST_EACH (n, &site->in_state[i]) {
+			struct session *s = LIST_OBJ(n, struct session, node);
+
+			if (s->rare->listening &&
+			    (largest == NULL ||
+			     s->rare->listening->counted > largest->rare->listening->counted))
+				largest = s;
+		}
+	return largest;
+}
+
+void
+kept_added(struct session *s)
+{
+	struct site *site = s->site;
+
+	kept_count(s);
+	while (site->kept_bytes > site->conf->listen_memory) {
+		struct session *largest = find_largest(site);
+		struct listening *li = largest ? largest->rare->listening : NULL;
+
+		if (li == NULL || li->counted == 0)
+			return;
+		log_warnx("session", largest->id, "keeps the most of too many notifications",
+			  LOG_NUMBER("bytes", li->counted), LOG_NUMBER("all", site->kept_bytes));
+		li->overflown = li->in_the_way = true;
+		keeper_convert_no_more(&li->listener);
+		buf_clear(&li->kept);
+		buf_init(&li->kept, KEPT_MAX);
+		kept_count(largest);
+		session_wake(largest);
+	}
+}
+
+/* ---- one session's ---- */
 
 const char *
 kept_other_encoding(const struct session *s)

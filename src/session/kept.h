@@ -30,6 +30,12 @@ void kept_convert(struct session *, const char *to);
 void kept_converted(struct listener *, const uint8_t *row, size_t bytes, const char *sqlstate,
 		    const char *error);
 
+/* Notifications have been added to what is kept for the session, or taken from it. If those of all
+ * sessions are more than the option listen_memory, the session that keeps the most is ended in its
+ * next turn. */
+void kept_added(struct session *);
+void kept_count(struct session *);
+
 /* Drops what is kept of channels that the session does not listen to, as PostgreSQL does at the end
  * of a transaction. */
 void kept_drop_others(struct listening *);

@@ -80,6 +80,7 @@ give(struct session *s)
 		reply_send(s, buf_data(from), n);
 		buf_drop(from, n);
 	}
+	kept_count(s);
 }
 
 /* The session listens, and has to end. */
@@ -94,7 +95,12 @@ must_end(struct session *s)
 	if (li->lost)
 		err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, li->lost);
 	else
-		err_make(&e, ERR_LISTEN_SLOW, KEPT_MAX / 1024 / 1024);
+		err_make(&e, ERR_LISTEN_SLOW,
+			 li->in_the_way ? (unsigned)(s->site->conf->listen_memory / 1024 / 1024)
+					: KEPT_MAX / 1024 / 1024);
+	if (li->in_the_way)
+		err_detail(&e, "Those of all sessions are more than listen_memory, and this one "
+			       "has kept the most.");
 	session_fail(s, &e);
 	err_clear(&e);
 	return true;
@@ -179,7 +185,9 @@ give_ready(struct session *s)
 		return;
 	}
 	give(s);
-	if (li->listener.converting || session_gone(s))
+	/* A client that is slow gets the rest of them when it has taken these. */
+	if (li->listener.converting || session_gone(s) ||
+	    (status == 'I' && is_kept(s) && stream_is_slow(&s->stream)))
 		return;
 	li->owes_ready = false;
 	buf_init(&out, READY_SIZE);
@@ -193,6 +201,7 @@ give_ready(struct session *s)
 void
 listening_turn(struct session *s)
 {
+	kept_count(s);
 	if (must_end(s))
 		return;
 	if (s->rare->listening->owes_ready)

@@ -97,6 +97,7 @@ struct site {
 	struct timing timing; /* of scopes */
 	struct batch batch;   /* bytes for the server of the session that is at work */
 	struct buf reply;     /* of session/begin.c: an answer that is sent at once */
+	int64_t kept_bytes;   /* of notifications that wait for clients: kept.h */
 	const struct console_ops *console;
 	struct http *http; /* the listener of metrics_listen: admin/http.h; NULL: none */
 	const struct session_ops *ops;

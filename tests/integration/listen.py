@@ -179,6 +179,54 @@ def slow(t):
 
 
 @test
+def memory(t):
+    """listen_memory bounds what waits for all sessions together: who keeps the most is ended, the others get all; a reload
+    changes it, and what was taken does not count"""
+    d = t.daemon(size=6, options={"listen_memory": "1MB"})
+    large, small, quick = t.client(d), t.client(d), t.client(d)
+    other = t.direct()
+    text = "x" * 7900
+    large.sql("LISTEN large; LISTEN every")
+    for c in (small, quick):
+        c.sql("LISTEN every")
+    large.sql("BEGIN; SELECT 1")
+    small.sql("BEGIN; SELECT 1")
+    sent = 0
+    while not any("keeps the most" in line for line in d.log_text().splitlines()):
+        check(sent < 300, "it has a bound")
+        other.sql("NOTIFY every, '%d%s'; NOTIFY large, '%d%s'" % (sent, text, sent, text))
+        equal(notifications(quick, 1), [("every", "%d%s" % (sent, text))], "who takes them")
+        sent += 1
+    check(sent * 7900 * 3 < 1.2 * 1024 * 1024 < (sent + 20) * 8000 * 3, "%d were kept" % sent)
+    r = large.until_closed()
+    equal([(e.severity, e.sqlstate) for e in r.errors], [("FATAL", "53200")], "its last words")
+    check("listen_memory" in r.errors[0].detail, r.errors[0].detail)
+    # There is room again.
+    for n in range(sent, sent + 20):
+        other.sql("NOTIFY every, '%d%s'" % (n, text))
+    small.send(wire.query("COMMIT"))
+    equal(notifications(small, sent + 20), [("every", "%d%s" % (n, text)) for n in range(sent + 20)], "who keeps less")
+    small.until_ready()
+    for _ in range(3):
+        small.sql("BEGIN; SELECT 1")
+        for n in range(60):
+            other.sql("NOTIFY every, '%d%s'" % (n, text))
+        small.send(wire.query("COMMIT"))
+        notifications(small, 60)
+        notifications(quick, 60 if _ else 80)
+        small.until_ready()
+    equal(d.log_text().count("keeps the most"), 1, "sessions that were ended")
+    d.reload(options={"listen_memory": "4MB"}, pools={"db": {"conninfo": t.conninfo(), "size": 6}})
+    small.sql("BEGIN; SELECT 1")
+    for n in range(300):
+        other.sql("NOTIFY every, '%d%s'" % (n, text))
+        notifications(quick, 1)
+    small.send(wire.query("COMMIT"))
+    notifications(small, 300)
+    equal(d.log_text().count("keeps the most"), 1, "sessions that were ended")
+
+
+@test
 def at_commit(t):
     """a transaction that listens: its COMMIT waits until the keeper listens, so that what is committed behind it is
     never lost; what was committed before its COMMIT was sent is not asked for. ROLLBACK needs no keeper"""
