@@ -153,6 +153,34 @@ channels_set_portal(struct session *s, const char *portal)
 	free(li->portal);
 	li->portal = portal ? mem_strdup(portal) : NULL;
 	li->executed = portal == NULL;
+	li->done = 0;
+}
+
+void
+channels_add_portal(struct session *s, const char *portal, struct deeds *d)
+{
+	struct listening *li = s->rare->listening;
+
+	channels_settle(li);
+	for (unsigned i = 0; i < d->count; i++) {
+		struct deed *to = deeds_add(&li->deeds, LISTEN);
+
+		*to = d->list[i];
+		d->list[i].spelled = NULL;
+	}
+	free(li->portal);
+	li->portal = mem_strdup(portal);
+	li->executed = false;
+}
+
+void
+channels_settle(struct listening *li)
+{
+	if (li->executed)
+		li->done = li->deeds.count;
+	while (li->deeds.count > li->done)
+		free(li->deeds.list[--li->deeds.count].spelled);
+	li->executed = li->done > 0;
 }
 
 bool
@@ -265,6 +293,7 @@ channels_pack(struct pack *p, struct session *s)
 	deeds_pack(p, &li->deeds);
 	pack_str(p, &li->portal);
 	PACK(p, li->executed);
+	PACK(p, li->done);
 	pack_str(p, &li->later);
 	deed_pack(p, &li->due);
 	transaction_pack(p, li);

@@ -63,18 +63,19 @@ struct listening {
 	bool mixed;           /* behind it, in the same exchange, came another one */
 	/* The message is a Bind: its portal, which counts when it is executed; or NULL. */
 	char *portal;
-	bool executed;        /* it was, or the message is a Query */
-	char *later;          /* a portal that may be executed later in the transaction, or NULL */
-	struct deed due;      /* what that one does */
-	bool owes_ready;      /* the client's ReadyForQuery is kept back: listening_turn() */
-	bool gives_first;     /* GRANTED: the message waits until what is kept has been given */
-	bool synced;          /* likewise: the keeper has given all that was committed before it */
-	char *clearing;       /* CLEARS: the statement, as it is sent again; or NULL */
-	bool prepared;        /* a statement that LISTENs or UNLISTENs has been parsed */
-	bool suspect;         /* the session's own server may listen to a channel of the keeper's */
-	bool overflown;       /* there was no room in `kept` */
-	bool in_the_way;      /* nor for those of all sessions, of which it has kept the most */
-	size_t counted;       /* bytes of `kept` in site->kept_bytes */
+	bool executed;    /* it was, or the message is a Query */
+	unsigned done;    /* the first of the deeds: those of portals before, which were executed */
+	char *later;      /* a portal that may be executed later in the transaction, or NULL */
+	struct deed due;  /* what that one does */
+	bool owes_ready;  /* the client's ReadyForQuery is kept back: listening_turn() */
+	bool gives_first; /* GRANTED: the message waits until what is kept has been given */
+	bool synced;      /* likewise: the keeper has given all that was committed before it */
+	char *clearing;   /* CLEARS: the statement, as it is sent again; or NULL */
+	bool prepared;    /* a statement that LISTENs or UNLISTENs has been parsed */
+	bool suspect;     /* the session's own server may listen to a channel of the keeper's */
+	bool overflown;   /* there was no room in `kept` */
+	bool in_the_way;  /* nor for those of all sessions, of which it has kept the most */
+	size_t counted;   /* bytes of `kept` in site->kept_bytes */
 	struct err failed;    /* FAILED */
 	struct deeds deeds;   /* what is done when the message has succeeded */
 	struct buf kept;      /* whole messages for the client, in the server's encoding */
@@ -109,6 +110,11 @@ unsigned channels_take(struct session *, unsigned set);
 
 /* The deeds of the message count when this portal is executed; NULL: now. */
 void channels_set_portal(struct session *, const char *portal);
+
+/* Behind it, in the same exchange, another one is bound, with these deeds. */
+void channels_add_portal(struct session *, const char *portal, struct deeds *);
+/* No portal is executed any more: drops the deeds that have not been done. */
+void channels_settle(struct listening *);
 
 /* The portal of the message has not been executed, but may be, later in the transaction. Returns
  * false if that cannot be noted. */

@@ -523,7 +523,8 @@ passed_answered(struct session *s)
 		}
 		break;
 	case SINGLE:
-		if (!good || !li->executed)
+		channels_settle(li);
+		if (!good)
 			deeds_drop(&li->deeds);
 		look(s);
 		return true;
@@ -535,6 +536,7 @@ passed_answered(struct session *s)
 		s->hold->lease.srv->progress.muted = false;
 		break;
 	default:
+		channels_settle(li);
 		good = good && li->executed;
 		if (good && p->status == 'I' && deeds_ask(&li->deeds)) {
 			look(s);
@@ -916,6 +918,30 @@ judge_discard_all(struct session *s, const struct message *m)
 	return v;
 }
 
+/* A Query behind an exchange that has no Sync: nothing can wait for an answer. */
+static enum verdict
+judge_unsynced(struct session *s, struct message *m)
+{
+	enum verdict v = FORWARD;
+	struct deeds d;
+	struct buf sql;
+
+	if (channels_count(s) == 0)
+		return FORWARD;
+	buf_init(&sql, SQL_MAX);
+	deeds_read(s, m->sql, m->sql_bytes, true, &d, &sql);
+	note_when(s, m);
+	if (is_inside(s)) {
+		v = pass_among(s, m->effects.set, &d);
+	} else if (d.count > 0) {
+		set_deeds(s, &d);
+		v = pass(s, ENDS);
+	}
+	deeds_drop(&d);
+	buf_clear(&sql);
+	return v;
+}
+
 static enum verdict
 judge_query(struct session *s, struct message *m, bool after_refusal)
 {
@@ -928,7 +954,7 @@ judge_query(struct session *s, struct message *m, bool after_refusal)
 	    !message_is_whole(m) || !message_is_well_formed(m))
 		return FORWARD;
 	if (is_extended(s))
-		return FORWARD;
+		return m->effects.unsure ? FORWARD : judge_unsynced(s, m);
 	/* When all before it is answered, it is certain how it is read. */
 	if (is_answer_due(s))
 		return hold(s);
@@ -1012,7 +1038,7 @@ note_portal(struct session *s, const struct message *m)
 	if (m->type == 'E' && is_portal(m, li->portal))
 		li->executed = true;
 	else if ((m->type == 'B' || m->type == 'C') && !li->executed && is_portal(m, li->portal))
-		deeds_drop(&li->deeds);
+		channels_settle(li);
 	if (!is_portal(m, li->later))
 		return;
 	/* In an exchange with another one it is not known which of them does what. */
@@ -1024,6 +1050,29 @@ note_portal(struct session *s, const struct message *m)
 	channels_forget_later(li);
 }
 
+/* A Bind behind another one, outside of a transaction. */
+static void
+note_bound(struct session *s, const struct message *m)
+{
+	struct listening *li = s->rare->listening;
+	const char *text;
+	size_t bytes;
+	struct deeds d;
+	struct buf sql;
+
+	if (m->type != 'B' || m->statement == NULL || m->portal == NULL || is_in_error(s) ||
+	    (li->purpose != SINGLE && li->purpose != ENDS) ||
+	    !(statement_bound(s, m->statement, &text, &bytes) &
+	      (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)))
+		return;
+	buf_init(&sql, SQL_MAX);
+	deeds_read(s, text, bytes, true, &d, &sql);
+	if (has_room(s, &d))
+		channels_add_portal(s, m->portal, &d);
+	deeds_drop(&d);
+	buf_clear(&sql);
+}
+
 /* A message behind one that was passed: the rest of its exchange passes, too; all else waits. */
 static enum verdict
 judge_behind(struct session *s, const struct message *m)
@@ -1033,6 +1082,7 @@ judge_behind(struct session *s, const struct message *m)
 	if (!is_extended(s))
 		return hold(s);
 	note_portal(s, m);
+	note_bound(s, m);
 	if (m->type == 'P' || m->type == 'B' || m->type == 'Q' || m->type == 'F')
 		li->mixed = true;
 	return FORWARD;
