@@ -28,7 +28,7 @@ from pgwtest import programs
 from pgwtest.programs import Place, Session
 
 PROGRAMS = int(os.environ.get("PGWITH_FUZZ_PROGRAMS") or (90 if sanitized() else 240))
-# With shared, there are still spellings in which a session that listens hears more than directly: pgwithd(8), LISTEN.
+# With shared, a text that has UNLISTEN and ends a transaction, and some others that pgwithd(8) lists under Notifications, differ.
 LISTEN_MODE = os.environ.get("PGWITH_TEST_LISTEN") or "pin"
 KIND = os.environ.get("PGWITH_FUZZ_KIND")
 SIZE = 3
