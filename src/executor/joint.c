@@ -350,6 +350,11 @@ member_message(struct joint *j)
 	u->parameters = NULL;
 	if (!send_unit(j) || v == UNIT_HOLD)
 		return false;
+	if (v == UNIT_END) {
+		end_member(j, "08P01",
+			   "terminating connection because protocol synchronization was lost");
+		return false;
+	}
 	j->passing = FRAME_HEADER + f.body;
 	j->passing_dropped = v == UNIT_DROP;
 	if (v == UNIT_PASS)

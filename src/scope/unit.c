@@ -157,8 +157,9 @@ unit_abandon(struct unit *u)
 	unitname_clear(&u->names);
 	unitname_clear(&u->sent);
 	u->abandoned = true;
-	if (u->copying)
+	if (u->copy.open)
 		msg_copy_fail(&u->out, "the member is gone");
+	u->copy.syncs = 0;
 	if (u->state == UNIT_EXCHANGE && !u->drained) {
 		msg_sync(&u->out);
 		u->state = UNIT_SYNCING;
@@ -195,7 +196,8 @@ static void
 tell_ready(struct unit *u)
 {
 	tell_tag(u);
-	msg_ready(&u->reply, u->block ? u->status : 'I');
+	for (unsigned n = 1 + unitcopy_take_strays(&u->copy); n > 0; n--)
+		msg_ready(&u->reply, u->block ? u->status : 'I');
 	u->failed = false;
 }
 
@@ -639,6 +641,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		u->exchange = u->drained = false;
 		u->state = UNIT_REST;
 	}
+	unitcopy_reset(&u->copy);
 	u->resets = bytes > sizeof RESETS &&
 		    strncasecmp((const char *)body, RESETS, sizeof RESETS - 1) == 0;
 	if (terminated && unitkind_any((const char *)body, bytes - 1, u->flags)) {
@@ -762,7 +765,7 @@ static enum unit_verdict
 member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
 	struct unit_name *portal = NULL;
-	struct sqltext_stmt stmt;
+	struct sqltext_stmt stmt = {0};
 	enum unitkind kind = UNITKIND_ORDINARY;
 
 	if (u->state == UNIT_EXCHANGE && u->failed)
@@ -798,7 +801,10 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	if (!u->exchange) {
 		u->failed = false;
 		u->executes = 0;
+		unitcopy_reset(&u->copy);
 	}
+	if (portal && unitkind_copies(&stmt))
+		unitcopy_ask(&u->copy);
 	u->last = type;
 	u->executes += type == 'E';
 	u->exchange = true;
@@ -810,24 +816,60 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		   : UNIT_PASS;
 }
 
+/* The member has a COPY FROM STDIN open, or may have: decides about its message. Returns false if
+ * the message is about no COPY. */
+static bool
+member_in_copy(struct unit *u, char type, enum unit_verdict *v)
+{
+	enum unitcopy_place place = u->state == UNIT_EXCHANGE ? UNITCOPY_EXCHANGE
+				    : u->state != UNIT_QUERY  ? UNITCOPY_ELSEWHERE
+				    : u->text                 ? UNITCOPY_PART
+							      : UNITCOPY_QUERY;
+	char message[80];
+
+	switch (unitcopy_member(&u->copy, place, type, u->failed)) {
+	case UNITCOPY_ORDINARY:
+		return false;
+	case UNITCOPY_SYNC:
+		u->early = true;
+		*v = UNIT_PASS;
+		break;
+	case UNITCOPY_PASS:
+		if (place == UNITCOPY_EXCHANGE && (type == 'c' || type == 'f'))
+			u->last = type;
+		*v = UNIT_PASS;
+		break;
+	case UNITCOPY_HOLD:
+		if (place == UNITCOPY_EXCHANGE && unitcopy_flush(&u->copy))
+			msg_flush(&u->out);
+		*v = UNIT_HOLD;
+		break;
+	case UNITCOPY_END:
+		snprintf(message, sizeof message,
+			 "unexpected message type 0x%02X during COPY from stdin",
+			 (unsigned char)type);
+		tell_error(u, "08P01", message, NULL);
+		*v = UNIT_END;
+		break;
+	}
+	return true;
+}
+
 enum unit_verdict
 unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
+	enum unit_verdict v = UNIT_DROP;
+
 	u->resets = u->resets && type == 'Q';
 	/* In a text, or as a value of set_config(). */
 	if (!u->timed && (type == 'Q' || type == 'P' || type == 'B'))
 		u->timed = sqltext_mentions((const char *)body, bytes, "timeout");
-	/* The data of a COPY. Behind a COPY that has failed, PostgreSQL ignores them, too. */
-	if (u->state == UNIT_EXCHANGE && (type == 'c' || type == 'f'))
-		u->last = type;
-	if (type == 'd' || type == 'c' || type == 'f')
-		return u->state == UNIT_QUERY || u->state == UNIT_EXCHANGE ? UNIT_PASS
-		       : u->state == UNIT_REST                             ? UNIT_DROP
-									   : UNIT_HOLD;
-	if (u->state == UNIT_QUERY && (type == 'H' || type == 'S') && u->copying)
-		return UNIT_PASS; /* a COPY IN ignores them */
+	if (member_in_copy(u, type, &v))
+		return v;
 	if (u->state != UNIT_REST && u->state != UNIT_EXCHANGE)
 		return UNIT_HOLD;
+	if (type == 'd' || type == 'c' || type == 'f')
+		return UNIT_DROP;
 	switch (type) {
 	case 'Q':
 		return member_query(u, body, bytes);
@@ -836,6 +878,7 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			return member_query(u, (const uint8_t *)"", 0);
 		if (!open_unit(u))
 			return UNIT_HOLD;
+		unitcopy_reset(&u->copy);
 		u->failed = false;
 		u->state = UNIT_QUERY;
 		return UNIT_PASS;
@@ -1124,7 +1167,7 @@ static void
 look_at_early(struct unit *u)
 {
 	u->unsure |= u->early && u->failed;
-	u->early = u->copying = false;
+	u->early = u->copy.open = u->copy.asked = false;
 	u->executes = 0;
 	unitname_clear(&u->sent);
 }
@@ -1135,7 +1178,7 @@ copy_opened(struct unit *u)
 {
 	if (u->state == UNIT_OWN)
 		return;
-	u->copying = true;
+	unitcopy_opened(&u->copy);
 	/* What stands between its Execute and the Sync, but for data, ends it. */
 	if ((u->state == UNIT_SYNCING || u->state == UNIT_DRAINING) && u->last == 'E' &&
 	    u->executes == 1) {
@@ -1157,8 +1200,10 @@ copy_opened(struct unit *u)
 static enum unit_verdict
 server_ready(struct unit *u, char status)
 {
-	if (u->state == UNIT_OWN && u->unsure && !u->answered)
+	if (u->state == UNIT_OWN && u->unsure && !u->answered) {
+		u->copy.strays++;
 		return UNIT_DROP;
+	}
 	u->unsure = u->unsure && u->state != UNIT_OWN;
 	u->status = status;
 	if (status == 'I') {
@@ -1183,7 +1228,7 @@ server_ready(struct unit *u, char status)
 		 * has been sent. */
 		if (!u->early)
 			return UNIT_DROP;
-		u->early = u->copying = u->exchange = u->drained = false;
+		u->early = u->copy.open = u->copy.asked = u->exchange = u->drained = false;
 		end_request(u);
 		return UNIT_DROP;
 	case UNIT_SYNCING:
@@ -1192,7 +1237,7 @@ server_ready(struct unit *u, char status)
 		end_request(u);
 		return UNIT_DROP;
 	case UNIT_QUERY:
-		u->copying = false;
+		u->copy.open = false;
 		if (u->text)
 			next_part(u);
 		else
@@ -1269,7 +1314,9 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			u->wary = WARY_UNITS;
 		if (u->state != UNIT_OWN) {
 			u->failed = true;
-			u->copying = false;
+			/* PostgreSQL answers what was to be swallowed by the COPY. */
+			u->unsure |= u->state == UNIT_QUERY && u->copy.open && u->copy.syncs > 0;
+			unitcopy_failed(&u->copy);
 			unitname_clear(&u->sent);
 			return tell_moved(u, body, bytes);
 		}
@@ -1285,15 +1332,18 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 's':
 		if (u->state != UNIT_OWN && u->executes > 0)
 			u->executes--;
+		if (u->state != UNIT_OWN)
+			unitcopy_completed(&u->copy, u->executes == 0);
 		break;
 	case 'C':
 		u->completed += u->state == UNIT_OWN;
 		if (u->state != UNIT_OWN && u->executes > 0)
 			u->executes--;
 		/* The end of the COPY: it has read what was sent ahead of its data. */
-		if (u->copying)
+		if (u->copy.open)
 			u->early = false;
-		u->copying = false;
+		if (u->state != UNIT_OWN)
+			unitcopy_completed(&u->copy, u->executes == 0);
 		/* PostgreSQL commits ahead of the tag of a Query's last statement. */
 		if (u->state == UNIT_QUERY && !u->block && u->text == NULL && bytes > 1 &&
 		    bytes <= sizeof u->tag && body[bytes - 1] == 0) {
@@ -1326,7 +1376,8 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->failed);
 	PACK(p, u->exchange);
 	PACK(p, u->drained);
-	PACK(p, u->copying);
+	unitcopy_pack(p, &u->copy);
+	PACK(p, u->unsure);
 	PACK(p, u->timed);
 	PACK(p, u->early);
 	PACK(p, u->last);

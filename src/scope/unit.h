@@ -36,6 +36,7 @@
 #include "base/list.h"
 #include "base/pack.h"
 #include "scope/grammar.h"
+#include "scope/unitcopy.h"
 #include "scope/unitlocal.h"
 #include "scope/unitname.h"
 #include "scope/unitown.h"
@@ -55,7 +56,8 @@ enum unit_state {
 enum unit_verdict {
 	UNIT_PASS, /* goes on as it is */
 	UNIT_DROP,
-	UNIT_HOLD /* is asked again when the server has answered */
+	UNIT_HOLD, /* is asked again when the server has answered */
+	UNIT_END   /* PostgreSQL would close its connection: the member ends instead */
 };
 
 struct unit {
@@ -67,9 +69,9 @@ struct unit {
 	bool failed;    /* an error has come in this Query or exchange */
 	bool exchange;  /* messages of an exchange have come, and its Sync has not */
 	bool drained;   /* in an exchange: all of it so far has been answered */
-	bool copying;   /* a COPY IN is open */
-	bool early;     /* a Sync was sent ahead of the data of a COPY IN, which swallows it */
-	char last;      /* type of the last message of the exchange, but for CopyData and Flush */
+	struct unit_copy copy;
+	bool early; /* a Sync was sent ahead of the data of a COPY IN, which swallows it */
+	char last;  /* type of the last message of the exchange, but for CopyData and Flush */
 	unsigned executes; /* Execute messages in it that have not been answered */
 	bool unsure;       /* that COPY has failed, maybe ahead of it: two ReadyForQuery, or one */
 	bool answered;     /* the server has said something in the sequence of our own */
@@ -177,7 +179,7 @@ static inline bool
 unit_reads_next(const struct unit *u)
 {
 	return u->state == UNIT_REST || u->state == UNIT_EXCHANGE ||
-	       (u->state == UNIT_QUERY && u->copying);
+	       (u->state == UNIT_QUERY && u->copy.open);
 }
 
 /* Can it be handed over now? If not, it can be after the next answers of the server. */

@@ -34,13 +34,25 @@ names_ours(const struct sqltext_stmt *s, const char *ours)
 	       sqltext_mentions(s->start, s->length, "u&\"");
 }
 
-/* Is its first word LOCK, which SQLWORD_... lacks? */
+/* Is its first word this one, of four letters, which SQLWORD_... lacks? */
+static bool
+begins_with(const struct sqltext_stmt *s, const char *word)
+{
+	return s->first[0] == SQLWORD_OTHER && s->length > 4 &&
+	       strncasecmp(s->start, word, 4) == 0 && !isalnum((unsigned char)s->start[4]) &&
+	       s->start[4] != '_';
+}
+
 static bool
 is_lock(const struct sqltext_stmt *s)
 {
-	return s->first[0] == SQLWORD_OTHER && s->length > 4 &&
-	       strncasecmp(s->start, "lock", 4) == 0 && !isalnum((unsigned char)s->start[4]) &&
-	       s->start[4] != '_';
+	return begins_with(s, "lock");
+}
+
+bool
+unitkind_copies(const struct sqltext_stmt *s)
+{
+	return begins_with(s, "copy");
 }
 
 /* Is it a SET TRANSACTION whose modes are understood? */
@@ -131,6 +143,17 @@ unitkind_any(const char *text, size_t bytes, unsigned flags)
 		if (unitkind_may_differ(&stmt, flags))
 			return true;
 	return false;
+}
+
+bool
+unitkind_is_noted(const char *text, size_t bytes, unsigned flags)
+{
+	struct sqltext at;
+	struct sqltext_stmt stmt;
+
+	sqltext_init(&at, text, bytes, flags);
+	return (sqltext_next(&at, &stmt) && unitkind_copies(&stmt)) ||
+	       unitkind_any(text, bytes, flags);
 }
 
 bool

@@ -36,6 +36,11 @@ bool unitkind_may_differ(const struct sqltext_stmt *, unsigned flags);
 /* The same of any statement in the text. */
 bool unitkind_any(const char *text, size_t bytes, unsigned flags);
 
+/* Is it a COPY? */
+bool unitkind_copies(const struct sqltext_stmt *);
+/* Must it be known of a prepared statement what it is? */
+bool unitkind_is_noted(const char *text, size_t bytes, unsigned flags);
+
 /* Must the server never get the text as a prepared statement? It begins or ends transactions, or is
  * refused; by EXECUTE or FETCH it could be executed unseen. */
 bool unitkind_is_ours(const char *text, size_t bytes, unsigned flags, const char *ours);

@@ -38,7 +38,7 @@ write_messages(struct buf *b, char *out)
 		else if (f.type == 'Z')
 			snprintf(out + strlen(out), 4096 - strlen(out), "%sZ%c", *out ? "; " : "",
 				 *body);
-		else if (f.type == 'S' || f.type == 'f')
+		else if (f.type == 'S' || f.type == 'f' || f.type == 'H')
 			snprintf(out + strlen(out), 4096 - strlen(out), "%s%c", *out ? "; " : "",
 				 f.type);
 		at += FRAME_HEADER + f.body;
@@ -765,6 +765,8 @@ START_TEST(a_copy_in_an_exchange)
 		ready("E");
 		ck_assert_str_eq(to_member(), "ZE");
 		query("ROLLBACK");
+		ck_assert_str_eq(to_server(), "S"); /* closes what is unnamed */
+		ready("E");
 		ck_assert_str_eq(to_server(), UNDO);
 		ready("T");
 		to_member();
@@ -786,26 +788,60 @@ END_TEST
 START_TEST(a_copy_in_an_exchange_at_once)
 {
 	begin_block();
-	for (int i = 0; i < 2; i++) {
-		parse("", "COPY t FROM STDIN");
-		ck_assert_int_eq(execute(), UNIT_PASS);
-		ck_assert_int_eq(member('d', NULL, 0), UNIT_PASS);
-		if (i)
-			bind("");
-		else
-			ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+	parse("", "COPY t FROM STDIN");
+	ck_assert_int_eq(execute(), UNIT_PASS);
+	ck_assert_int_eq(member('d', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	parsed();
+	ck_assert_int_eq(server('G', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('d', NULL, 0), UNIT_HOLD);
+	server('C', NULL, 0);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZT");
+	ck_assert_str_eq(to_server(), "");
+}
+END_TEST
+
+/* PostgreSQL would close its connection. */
+START_TEST(what_has_no_place_in_a_copy)
+{
+	static const char types[] = "PBEDCQF";
+
+	begin_block();
+	parse("", "COPY t FROM STDIN");
+	ck_assert_int_eq(execute(), UNIT_PASS);
+	for (const char *at = types; *at; at++)
+		ck_assert_int_eq(member(*at, "\0\0\0\0", 4), UNIT_HOLD);
+	/* It might be a COPY TO, whose answers wait for a Flush. */
+	ck_assert_str_eq(to_server(), "H");
+	parsed();
+	server('G', NULL, 0);
+	for (const char *at = types; *at; at++)
+		ck_assert_int_eq(member(*at, "\0\0\0\0", 4), UNIT_END);
+}
+END_TEST
+
+/* In the COPY of a Query, a Sync is swallowed, or answered if the COPY had failed before. */
+START_TEST(a_sync_in_a_copy)
+{
+	begin_block();
+	begin_query("COPY t FROM STDIN");
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_HOLD);
+	server('G', NULL, 0);
+	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
-		parsed();
-		ck_assert_int_eq(server('G', NULL, 0), UNIT_PASS);
-		ck_assert_int_eq(member('d', NULL, 0), UNIT_HOLD);
-		if (i)
-			error("22P02");
-		else
-			server('C', NULL, 0);
-		ready(i ? "E" : "T");
-		ck_assert_str_eq(to_member(), i ? "ZE" : "ZT");
-		ck_assert_str_eq(to_server(), "");
-	}
+	ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_HOLD);
+	error("22P02");
+	ready("E");
+	ck_assert_str_eq(to_server(), "S"); /* behind a Close */
+	ready("E");
+	ready("E");
+	ck_assert_str_eq(to_member(), "");
+	server('3', NULL, 0);
+	ready("E");
+	ck_assert_str_eq(to_member(), "ZE; ZE; ZE");
 }
 END_TEST
 
@@ -1190,6 +1226,8 @@ main(void)
 	tcase_add_test(t, discard_all);
 	tcase_add_test(t, a_copy_in_an_exchange);
 	tcase_add_test(t, a_copy_in_an_exchange_at_once);
+	tcase_add_test(t, what_has_no_place_in_a_copy);
+	tcase_add_test(t, a_sync_in_a_copy);
 	tcase_add_test(t, a_copy_in_an_exchange_is_left);
 	tcase_add_test(t, too_many_local_ones);
 	tcase_add_test(t, a_long_refusal);
