@@ -76,6 +76,8 @@ unit_clear(struct unit *u)
 	u->control = NULL;
 	free(u->modes);
 	u->modes = NULL;
+	free(u->deferred);
+	u->deferred = NULL;
 	buf_clear(&u->error);
 	buf_clear(&u->out);
 	buf_clear(&u->reply);
@@ -93,15 +95,20 @@ begin_own(struct unit *u, enum unit_own what)
 	u->state = UNIT_OWN;
 	u->drained = u->answered = false;
 	u->flat = u->depth >= (u->wary > 0 ? DEPTH_WARY : DEPTH_MAX);
-	u->statements = unitown_add(&u->out, what,
-				    &(struct unitown){.name = u->name,
-						      .depth = u->depth,
-						      .flat = u->flat,
-						      .modes = u->modes,
-						      .flags = u->flags,
-						      .locals = &u->locals,
-						      .timed = u->timed && !u->put_aside,
-						      .resets = u->resets});
+	u->statements = unitown_add(
+	    &u->out, what,
+	    &(struct unitown){.name = u->name,
+			      .depth = u->depth,
+			      .flat = u->flat,
+			      .modes = u->modes,
+			      .flags = u->flags,
+			      .locals = &u->locals,
+			      .timed = u->timed && !u->put_aside,
+			      .exposed = u->exposed,
+			      .written = u->constrains || !u->written[0] ? NULL : u->written,
+			      .constraints = u->constraints,
+			      .deferred = u->deferred,
+			      .resets = u->resets});
 	u->completed = 0;
 	u->error_of = false;
 }
@@ -111,11 +118,28 @@ begin_own(struct unit *u, enum unit_own what)
 static bool
 open_unit(struct unit *u)
 {
-	if (!u->open && u->timed)
+	if (u->open)
+		return true;
+	u->exposed = u->asks;
+	if (u->timed) {
 		begin_own(u, UNIT_OWN_OPEN);
-	else
-		u->open = true;
-	return u->open;
+		return false;
+	}
+	u->open = true;
+	u->units++;
+	return true;
+}
+
+/* In a BEGIN: the member's request may look at its timeouts. Returns false if they have to be set
+ * first. */
+static bool
+expose(struct unit *u)
+{
+	if (!u->asks || u->exposed || !u->block || u->status != 'T' || !u->open)
+		return true;
+	u->exposed = true;
+	begin_own(u, UNIT_OWN_EXPOSE);
+	return false;
 }
 
 void
@@ -198,6 +222,12 @@ tell_ready(struct unit *u)
 	tell_tag(u);
 	for (unsigned n = 1 + unitcopy_take_strays(&u->copy); n > 0; n--)
 		msg_ready(&u->reply, u->block ? u->status : 'I');
+	/* What it has set has been undone. */
+	if (u->block && u->status == 'E') {
+		u->exposed = false;
+		memcpy(u->limits_ms, u->begun_ms, sizeof u->limits_ms);
+	}
+	u->answers++;
 	u->failed = false;
 }
 
@@ -217,12 +247,17 @@ end_request(struct unit *u)
 			begin_own(u, UNIT_OWN_PROBE);
 			return;
 		}
+		if (u->block && u->status == 'T' && u->limited) {
+			u->ready = true;
+			begin_own(u, UNIT_OWN_KEEP);
+			return;
+		}
 		u->state = UNIT_REST;
 		tell_ready(u);
 		return;
 	}
 	u->ready = true;
-	begin_own(u, u->failed || u->status != 'T' ? UNIT_OWN_UNDO : UNIT_OWN_COMMIT);
+	begin_own(u, u->failed || u->status != 'T' ? UNIT_OWN_UNDO : UNIT_OWN_LOOK);
 }
 
 /* ---- BEGIN, COMMIT, ROLLBACK ---- */
@@ -305,7 +340,7 @@ go_on_with_end(struct unit *u)
 			warn(u, "25P01", "there is no transaction in progress");
 		u->replaced = commit && u->status == 'E';
 		if (u->open) {
-			begin_own(u, commit && !u->replaced ? UNIT_OWN_COMMIT : UNIT_OWN_UNDO);
+			begin_own(u, commit && !u->replaced ? UNIT_OWN_LOOK : UNIT_OWN_UNDO);
 			return;
 		}
 	}
@@ -562,7 +597,7 @@ do_part(struct unit *u)
 		do_special(u, kind, start, length);
 		return;
 	}
-	if (!open_unit(u))
+	if (!open_unit(u) || !expose(u))
 		return;
 	if (kind == UNITKIND_SETS && !u->captured && captures(u, &stmt)) {
 		begin_capture(u);
@@ -662,7 +697,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		}
 		return UNIT_DROP;
 	}
-	if (!open_unit(u))
+	if (!open_unit(u) || !expose(u))
 		return UNIT_HOLD;
 	unitname_forget(&u->names, 'S', "");
 	unitname_forget(&u->names, 'P', "");
@@ -719,7 +754,7 @@ put_aside(struct unit *u, const uint8_t *body, size_t bytes)
 		return false;
 	buf_init(&sql, UNIT_TEXT_MAX + 8192);
 	buf_add(&sql, text, strlen(text));
-	unitown_keep_timeouts(&sql, u->name);
+	unitown_keep_timeouts(&sql, u->name, u->exposed);
 	buf_add_u8(&sql, 0);
 	if (!sql.failed) {
 		u->put_aside = true;
@@ -796,7 +831,7 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			return UNIT_DROP;
 		}
 	}
-	if (!open_unit(u))
+	if (!open_unit(u) || ((!u->exchange || u->drained) && !expose(u)))
 		return UNIT_HOLD;
 	if (!u->exchange) {
 		u->failed = false;
@@ -855,19 +890,38 @@ member_in_copy(struct unit *u, char type, enum unit_verdict *v)
 	return true;
 }
 
+/* Does the message name timeouts, in a text, or as a value of set_config()? */
+static void
+look_at_timeouts(struct unit *u, char type, const char *body, size_t bytes)
+{
+	bool named;
+
+	if (type != 'Q' && type != 'P' && type != 'B') {
+		u->asks = u->asks && u->exchange;
+		return;
+	}
+	u->constrains |= sqltext_mentions(body, bytes, "constraints");
+	named = sqltext_mentions(body, bytes, "timeout");
+	u->timed |= named;
+	u->asks = u->timed && (named || sqltext_mentions(body, bytes, "settings") ||
+			       sqltext_mentions(body, bytes, "show"));
+	/* Pools ask for the settings by many names. */
+	u->limited |= named && !sqltext_mentions(body, bytes, "pg_settings") &&
+		      (sqltext_mentions(body, bytes, "idle_in_transaction") ||
+		       sqltext_mentions(body, bytes, "transaction_timeout"));
+}
+
 enum unit_verdict
 unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
 	enum unit_verdict v = UNIT_DROP;
 
 	u->resets = u->resets && type == 'Q';
-	/* In a text, or as a value of set_config(). */
-	if (!u->timed && (type == 'Q' || type == 'P' || type == 'B'))
-		u->timed = sqltext_mentions((const char *)body, bytes, "timeout");
 	if (member_in_copy(u, type, &v))
 		return v;
 	if (u->state != UNIT_REST && u->state != UNIT_EXCHANGE)
 		return UNIT_HOLD;
+	look_at_timeouts(u, type, (const char *)body, bytes);
 	if (type == 'd' || type == 'c' || type == 'f')
 		return UNIT_DROP;
 	switch (type) {
@@ -902,9 +956,10 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 /* ---- messages of the server ---- */
 
 bool
-unit_reads_body(char type)
+unit_reads_body(const struct unit *u, char type)
 {
-	return type == 'E' || type == 'Z' || type == 'S' || type == 'C';
+	return (type == 'D' && u->state == UNIT_OWN) || type == 'E' || type == 'Z' || type == 'S' ||
+	       type == 'C';
 }
 
 /* Is it the error of a cancel, or of a statement_timeout? */
@@ -1031,7 +1086,8 @@ own_ended(struct unit *u)
 
 	/* The last statement makes the savepoint of the next unit. If only that has failed, what
 	 * the unit has done is kept. */
-	if (unitown_ends_unit(was) && u->completed + 1 >= u->statements) {
+	if (unitown_ends_unit(was) &&
+	    u->completed + unitown_behind_guard(was, u->constraints) >= u->statements) {
 		u->depth = u->flat ? 1 : u->depth + 1;
 		u->wary -= u->wary > 0;
 		if (!good && was != UNIT_OWN_START) {
@@ -1047,6 +1103,14 @@ own_ended(struct unit *u)
 			return;
 		}
 		break;
+	case UNIT_OWN_EXPOSE:
+	case UNIT_OWN_KEEP:
+		u->exposed = was == UNIT_OWN_EXPOSE && good;
+		if (!good) {
+			keep_refusal(u);
+			u->failed = true;
+		}
+		break;
 	case UNIT_OWN_RESTART:
 	case UNIT_OWN_OPEN:
 		if (!good) {
@@ -1055,9 +1119,19 @@ own_ended(struct unit *u)
 		}
 		u->repeats = 0;
 		u->resets = false;
-		u->open |= was == UNIT_OWN_OPEN;
+		if (was == UNIT_OWN_OPEN) {
+			u->open = true;
+			u->units++;
+			memcpy(u->begun_ms, u->limits_ms, sizeof u->begun_ms);
+		}
 		break;
+	case UNIT_OWN_LOOK:
 	case UNIT_OWN_COMMIT:
+		if (good && was == UNIT_OWN_LOOK) {
+			u->written[0] = 0;
+			begin_own(u, UNIT_OWN_COMMIT);
+			return;
+		}
 		if (!good) {
 			u->tag[0] = 0;
 			keep_refusal(u);
@@ -1136,7 +1210,10 @@ own_ended(struct unit *u)
 		break;
 	}
 	if (was == UNIT_OWN_COMMIT || was == UNIT_OWN_UNDO) {
-		u->put_aside = false;
+		u->constrains = false;
+		free(u->deferred);
+		u->deferred = NULL;
+		u->put_aside = u->exposed = false;
 		unitlocal_forget(&u->locals);
 		unitname_forget_portals(&u->names);
 	}
@@ -1285,6 +1362,81 @@ tell_moved(struct unit *u, const uint8_t *body, size_t bytes)
 	return UNIT_DROP;
 }
 
+/* Milliseconds of a timeout as PostgreSQL spells it: 300ms, 5s, 1min. */
+static uint64_t
+milliseconds(const char *value, size_t bytes)
+{
+	uint64_t n = 0;
+	size_t i = 0;
+
+	for (; i < bytes && value[i] >= '0' && value[i] <= '9' && n < UINT32_MAX; i++)
+		n = 10 * n + (uint64_t)(value[i] - '0');
+	if (i >= bytes)
+		return n;
+	switch (value[i]) {
+	case 's':
+		return n * 1000;
+	case 'h':
+		return n * 3600 * 1000;
+	case 'd':
+		return n * 24 * 3600 * 1000;
+	default:
+		return i + 1 < bytes && value[i + 1] == 'i' ? n * 60 * 1000 : n;
+	}
+}
+
+/* Those of the role or the database. */
+static void
+look_at_first_limits(struct unit *u)
+{
+	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
+		u->timed |= u->limits_ms[i] > 0;
+		u->limited |= i > 0 && u->limits_ms[i] > 0;
+	}
+}
+
+/* A row of a statement of ours: the number of its columns says of which. */
+static void
+read_row(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	const char *values[UNITOWN_LOOK_COLUMNS] = {NULL};
+	size_t lengths[UNITOWN_LOOK_COLUMNS] = {0};
+	struct reader r;
+	unsigned count;
+
+	reader_init(&r, body, bytes);
+	count = reader_u16(&r);
+	if (count == 1 || count > UNITOWN_LOOK_COLUMNS)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		uint32_t length = reader_u32(&r);
+
+		if (length == UINT32_MAX)
+			continue;
+		values[i] = (const char *)reader_bytes(&r, length);
+		lengths[i] = length;
+	}
+	if (r.failed)
+		return;
+	if (count == UNITLOCAL_TIMEOUTS) {
+		for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++)
+			u->limits_ms[i] = milliseconds(values[i], lengths[i]);
+		if (u->own == UNIT_OWN_START)
+			look_at_first_limits(u);
+	} else if (count == UNITOWN_LOOK_COLUMNS && lengths[0] == 1 && u->own == UNIT_OWN_LOOK) {
+		u->constraints = (enum unit_constraints)((values[0][0] - '0') & 3);
+		free(u->deferred);
+		u->deferred = values[1] ? mem_strndup(values[1], lengths[1]) : NULL;
+		u->reads = lengths[2] == 2;
+	} else if (count == UNITOWN_WRITTEN_COLUMNS && values[0] &&
+		   lengths[0] < sizeof u->written) {
+		memcpy(u->written, values[0], lengths[0]);
+		u->written[lengths[0]] = 0;
+		if (strspn(u->written, "0123456789") != lengths[0])
+			u->written[0] = 0;
+	}
+}
+
 enum unit_verdict
 unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
@@ -1335,6 +1487,10 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		if (u->state != UNIT_OWN)
 			unitcopy_completed(&u->copy, u->executes == 0);
 		break;
+	case 'D':
+		if (u->state == UNIT_OWN)
+			read_row(u, body, bytes);
+		break;
 	case 'C':
 		u->completed += u->state == UNIT_OWN;
 		if (u->state != UNIT_OWN && u->executes > 0)
@@ -1384,6 +1540,12 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->executes);
 	PACK(p, u->status);
 	PACK(p, u->depth);
+	PACK(p, u->written);
+	PACK(p, u->constrains);
+	PACK(p, u->exposed);
+	PACK(p, u->limited);
+	PACK(p, u->limits_ms);
+	PACK(p, u->begun_ms);
 	PACK(p, u->wary);
 	PACK(p, u->name);
 	PACK(p, u->flags);
@@ -1400,6 +1562,7 @@ unit_pack(struct pack *p, struct unit *u)
 	if (!pack_reading(p))
 		return;
 	u->name[sizeof u->name - 1] = 0;
+	u->written[sizeof u->written - 1] = 0;
 	if (u->state >= UNIT_NSTATES || u->depth == 0 ||
 	    (u->text && (u->text_bytes != strlen(u->text) || u->text_at > u->text_bytes)))
 		p->failed = true;
