@@ -761,6 +761,7 @@ joint_open(struct session *s, struct scope *f, struct err *e)
 {
 	struct server *real = f->own.lease.srv;
 	struct joint *j = joint_new_(s, f);
+	const char *only_read;
 	uint64_t random;
 	char *name;
 	int fd;
@@ -780,6 +781,8 @@ joint_open(struct session *s, struct scope *f, struct err *e)
 	real->progress.given_pid = 0;
 	/* Its statements are those of other sessions. */
 	prepared_forget(&real->prepared);
+	only_read = server_told(real, "default_transaction_read_only");
+	j->unit.default_reads = only_read == NULL || strcmp(only_read, "off") != 0;
 	unit_start(&j->unit, false);
 	send_unit(j);
 	return true;

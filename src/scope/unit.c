@@ -105,6 +105,7 @@ begin_own(struct unit *u, enum unit_own what)
 			      .locals = &u->locals,
 			      .timed = u->timed && !u->put_aside,
 			      .exposed = u->exposed,
+			      .reads_only = u->reads_only,
 			      .written = u->constrains || !u->written[0] ? NULL : u->written,
 			      .constraints = u->constraints,
 			      .deferred = u->deferred,
@@ -113,15 +114,29 @@ begin_own(struct unit *u, enum unit_own what)
 	u->error_of = false;
 }
 
+/* Is it a BEGIN READ WRITE? */
+static bool
+begins_to_write(const struct unit *u)
+{
+	struct sqlmodes modes = {.begins = true};
+	struct sqltext at;
+
+	if (u->control == NULL || u->control->verb != GRAMMAR_BEGIN || u->modes == NULL)
+		return false;
+	sqltext_init(&at, u->modes, strlen(u->modes), u->flags);
+	return sqlmodes_read_list(&at, &modes) && modes.access == SQLMODES_READ_WRITE;
+}
+
 /* The member begins something: its unit is open. Returns false if the server has to be asked to set
- * its timeouts first. */
+ * its timeouts first, or to let it only read. */
 static bool
 open_unit(struct unit *u)
 {
 	if (u->open)
 		return true;
 	u->exposed = u->asks;
-	if (u->timed) {
+	u->reads_only = u->default_reads && !begins_to_write(u);
+	if (u->timed || u->reads_only) {
 		begin_own(u, UNIT_OWN_OPEN);
 		return false;
 	}
@@ -1329,13 +1344,16 @@ server_ready(struct unit *u, char status)
 static void
 parameter_moves(struct unit *u, const uint8_t *body, size_t bytes)
 {
-	const char *name;
+	const char *name, *value;
 	struct reader r;
 
 	reader_init(&r, body, bytes);
 	name = reader_str(&r);
+	value = reader_str(&r);
 	if (r.failed)
 		return;
+	if (strcmp(name, "default_transaction_read_only") == 0)
+		u->default_reads = strcmp(value, "off") != 0;
 	if (strcmp(name, "standard_conforming_strings") == 0 ||
 	    strcmp(name, "client_encoding") == 0)
 		u->text_moved = true;
@@ -1447,8 +1465,7 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 'Z':
 		return server_ready(u, bytes > 0 ? (char)body[0] : 'I');
 	case 'S':
-		if (u->text)
-			parameter_moves(u, body, bytes);
+		parameter_moves(u, body, bytes);
 		return UNIT_PASS;
 	case '1':
 	case '2':
@@ -1546,6 +1563,8 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->limited);
 	PACK(p, u->limits_ms);
 	PACK(p, u->begun_ms);
+	PACK(p, u->default_reads);
+	PACK(p, u->reads_only);
 	PACK(p, u->wary);
 	PACK(p, u->name);
 	PACK(p, u->flags);

@@ -86,6 +86,10 @@ struct unit {
 	char written[32]; /* of struct unitown, as are the next two; "": not known */
 	enum unit_constraints constraints;
 	char *deferred;
+	/* The server's default_transaction_read_only is on, or PostgreSQL, before 14, does not
+	 * tell. */
+	bool default_reads;
+	bool reads_only;         /* so the unit is READ ONLY */
 	bool reads;              /* LOOK has found that the unit is READ ONLY */
 	uint64_t units, answers; /* that have been opened, and ReadyForQuery to members */
 	/* What the pool of the members is giving the server as its session's parameters, or NULL;

@@ -335,8 +335,13 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 		break;
 	case UNIT_OWN_OPEN:
 		/* Inside of the unit's savepoint: so its ROLLBACK sets them to 0 again. */
-		add_timeouts(&o, of->resets ? TIMEOUT_NONE : TIMEOUT_SET,
-			     of->exposed ? TIMEOUT_SET : TIMEOUT_LOOK);
+		if (of->timed)
+			add_timeouts(&o, of->resets ? TIMEOUT_NONE : TIMEOUT_SET,
+				     of->exposed ? TIMEOUT_SET : TIMEOUT_LOOK);
+		if (of->reads_only)
+			add_own(&o, "SELECT pg_catalog.set_config('transaction_read_only', 'on', "
+				    "true) WHERE pg_catalog.current_setting("
+				    "'default_transaction_read_only')::pg_catalog.bool");
 		break;
 	case UNIT_OWN_EXPOSE:
 		add_timeouts(&o, TIMEOUT_NONE, TIMEOUT_SET);

@@ -23,7 +23,7 @@ enum unit_own {
 	UNIT_OWN_NONE,
 	UNIT_OWN_START,   /* forgets statements that others have prepared; makes the savepoints */
 	UNIT_OWN_RESTART, /* forgets parameters, too */
-	UNIT_OWN_OPEN,    /* gives the member its timeouts */
+	UNIT_OWN_OPEN,    /* gives the member its timeouts, and its READ ONLY by default */
 	UNIT_OWN_EXPOSE,  /* in a BEGIN: sets the other timeouts, too */
 	UNIT_OWN_KEEP,    /* in a BEGIN: puts them aside again */
 	UNIT_OWN_LOOK,    /* ahead of COMMIT: which constraints may have to be checked? */
@@ -63,6 +63,7 @@ struct unitown {
 	 * PostgreSQL would end the scope, so pgwith keeps them itself: they are `exposed` only
 	 * while something runs that may look at them. */
 	bool timed, exposed;
+	bool reads_only; /* of OPEN: the unit is READ ONLY if that is the member's default */
 	/* Of LOOK: what its row had at the end of the unit before; NULL: it must not be quiet. */
 	const char *written;
 	enum unit_constraints constraints; /* of COMMIT */

@@ -1,0 +1,104 @@
+"""Joined scopes: the state of a session and of a transaction, step by step, as on direct connections: what a unit leaves to
+the next one, and to other members. Each step is a member's name (a, b) and a text, or messages up to a ReadyForQuery."""
+
+from pgwtest import check, equal, main, note, test, wire
+from pgwtest.wire import query
+
+SETUP = """DROP TABLE IF EXISTS t; CREATE TABLE t (n int UNIQUE, v text);
+    INSERT INTO t SELECT g, 'v' || g FROM generate_series(1, 10) g;
+    SELECT lo_unlink(oid) FROM pg_largeobject_metadata; SELECT lo_from_bytea(4711, 'secret'), lo_from_bytea(4712, 'other');"""
+
+
+def told(w, step):
+    w.send(query(step) if isinstance(step, str) else step)
+    r = w.until_ready()
+    return (r.kinds.replace("S", ""), r.rows, r.tags, [(e.severity, e.sqlstate, e.message) for e in r.errors],
+            [n["C"] for n in r.notices], r.status)
+
+
+class Lab:
+    """Runs the same steps directly and by members of a scope, and counts what differs."""
+
+    def __init__(self, t, **pool):
+        self.t, self.wrong = t, 0
+        self.d = t.daemon(size=2, **pool)
+
+    def run(self, make, steps):
+        clients, answers = {}, []
+        try:
+            for name, step in steps:
+                if name not in clients:
+                    clients[name] = make()
+                answers.append(told(clients[name], step))
+        finally:
+            for w in clients.values():
+                w.close()
+        return answers
+
+    def same(self, title, steps, but=(), **params):
+        """`but`: numbers of steps whose answers are others, as pgwith-scopes(7) says; they are returned."""
+        self.t.sql(SETUP)
+        direct = self.run(lambda: self.t.direct(**params), steps)
+        rows = self.t.value("SELECT array_agg((n, v) ORDER BY n, v) FROM t")
+        self.t.sql(SETUP)
+        owner = self.d.connect("db")
+        owner.sql("ENTER a JOINABLE")
+        token = owner.ask("SHOW SCOPES").rows[0][-1]
+        joined = self.run(lambda: self.d.connect("db", **params, **{"pgwith.join": token}), steps)
+        check(not owner.ask("LEAVE").errors, title + ": the scope has been committed")
+        owner.close()
+        for i, (one, two) in enumerate(zip(direct, joined)):
+            if one != two and i not in but:
+                note("%s, step %d %r\n    direct %s\n    member %s" % (title, i, steps[i], one, two))
+                self.wrong += 1
+        if rows != self.t.value("SELECT array_agg((n, v) ORDER BY n, v) FROM t"):
+            note("%s: the rows are others: directly %s" % (title, rows))
+            self.wrong += 1
+        return [joined[i] for i in but]
+
+    def end(self):
+        equal(self.wrong, 0, "answers that differ")
+
+
+def of_a(*steps):
+    return [("a", s) for s in steps]
+
+
+WRITES = ("INSERT INTO t VALUES (77)", wire.extended("INSERT INTO t VALUES (78)") + wire.sync(), "CREATE TABLE made (n int)")
+BLOCKS = [s for how in ("BEGIN", "BEGIN READ ONLY", "BEGIN READ WRITE", "START TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                        "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
+          for s in (how, "SHOW transaction_read_only", "INSERT INTO t VALUES (90)", "ROLLBACK")]
+
+
+@test(timeout=300)
+def only_reading(t):
+    """default_transaction_read_only: by SET, set_config(), characteristics, a startup option; and BEGIN READ WRITE"""
+    lab = Lab(t)
+    shown = ["SHOW transaction_read_only", "SHOW default_transaction_read_only"]
+    for how in ("SET default_transaction_read_only = on", "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+                "DO $$ BEGIN SET default_transaction_read_only = on; END $$", "BEGIN; SET default_transaction_read_only = on; COMMIT",
+                wire.extended("SET default_transaction_read_only TO true") + wire.sync()):
+        lab.same("by %s" % how, of_a(how, *shown, *WRITES, *BLOCKS, *shown) +
+                 [("b", "INSERT INTO t VALUES (80)"), ("a", "INSERT INTO t VALUES (81)"), ("b", "INSERT INTO t VALUES (82)"),
+                  ("a", "RESET default_transaction_read_only"), ("a", "INSERT INTO t VALUES (83)")])
+    # A name that is an expression pins the member: nobody else is served.
+    lab.same("by an expression", of_a("SELECT set_config('default_transaction_' || 'read_only', 'on', false)", *WRITES, *BLOCKS, *shown))
+    lab.same("as an option", of_a(*WRITES, *BLOCKS, *shown, "COPY t FROM STDIN", "TABLE t"), default_transaction_read_only="on")
+    lab.same("as an option, extended first", of_a(WRITES[1], *BLOCKS), default_transaction_read_only="on")
+    lab.same("in one text", of_a("SET default_transaction_read_only = on; INSERT INTO t VALUES (77)", "INSERT INTO t VALUES (78)",
+                                 "SET default_transaction_read_only = off", "INSERT INTO t VALUES (79)"))
+    lab.same("in a text of parts", of_a("BEGIN; SET default_transaction_read_only = on; INSERT INTO t VALUES (77); COMMIT; "
+                                        "INSERT INTO t VALUES (78)", "SHOW transaction_read_only"))
+    lab.same("for one transaction", of_a("BEGIN", "SET LOCAL default_transaction_read_only = on", "INSERT INTO t VALUES (77)", "COMMIT",
+                                         "INSERT INTO t VALUES (78)"))
+    lab.same("rolled back", of_a("BEGIN", "SET default_transaction_read_only = on", "ROLLBACK", "INSERT INTO t VALUES (78)"))
+    lab.same("in a transaction", of_a("BEGIN", "SET default_transaction_read_only = on", "INSERT INTO t VALUES (77)", "COMMIT",
+                                      "INSERT INTO t VALUES (78)", "BEGIN", "SAVEPOINT s", "INSERT INTO t VALUES (79)", "ROLLBACK TO s",
+                                      "INSERT INTO t VALUES (80)", "ROLLBACK"))
+    lab.same("with timeouts", of_a("SET statement_timeout = '1min'", "SET default_transaction_read_only = on", "INSERT INTO t VALUES (77)",
+                                   "SHOW statement_timeout", *BLOCKS))
+    lab.end()
+
+
+if __name__ == "__main__":
+    main()
