@@ -114,14 +114,18 @@ begin_own(struct unit *u, enum unit_own what)
 	u->error_of = false;
 }
 
-/* Is it a BEGIN READ WRITE? */
+/* Does the default not count: of a BEGIN READ WRITE, or behind AND CHAIN? */
 static bool
-begins_to_write(const struct unit *u)
+has_access_mode(const struct unit *u)
 {
 	struct sqlmodes modes = {.begins = true};
 	struct sqltext at;
 
-	if (u->control == NULL || u->control->verb != GRAMMAR_BEGIN || u->modes == NULL)
+	if (u->control == NULL)
+		return false;
+	if (u->control->verb != GRAMMAR_BEGIN)
+		return true;
+	if (u->modes == NULL)
 		return false;
 	sqltext_init(&at, u->modes, strlen(u->modes), u->flags);
 	return sqlmodes_read_list(&at, &modes) && modes.access == SQLMODES_READ_WRITE;
@@ -135,7 +139,8 @@ open_unit(struct unit *u)
 	if (u->open)
 		return true;
 	u->exposed = u->asks;
-	u->reads_only = u->default_reads && !begins_to_write(u);
+	u->reads_only = u->default_reads && !has_access_mode(u);
+	u->reads |= u->reads_only;
 	if (u->timed || u->reads_only) {
 		begin_own(u, UNIT_OWN_OPEN);
 		return false;
@@ -367,6 +372,13 @@ go_on_with_end(struct unit *u)
 	}
 	if (g->chain && !open_unit(u))
 		return;
+	/* The next transaction has the modes of this one. The level is that of the scope. */
+	if (g->chain && u->reads && !u->chained) {
+		u->chained = true;
+		u->modes = mem_strdup("READ ONLY");
+		begin_own(u, UNIT_OWN_MODES);
+		return;
+	}
 	u->block = g->chain;
 	control_done(u);
 }
@@ -384,8 +396,9 @@ static void
 begin_control(struct unit *u, struct grammar *g)
 {
 	u->control = g;
-	u->begun = u->ended = u->replaced = false;
+	u->begun = u->ended = u->replaced = u->chained = false;
 	u->nested = u->block;
+	u->reads = u->reads && u->block;
 	u->modes = g->modes ? mem_strdup(g->modes) : NULL;
 	go_on_with_control(u);
 }
@@ -824,6 +837,10 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		return UNIT_HOLD;
 	if (type == 'E')
 		kind = kind_of_execute(u, body, bytes, &portal, &stmt);
+	/* Behind another one PostgreSQL refuses DISCARD ALL. */
+	if (kind == UNITKIND_DISCARD && u->exchange && u->executed)
+		kind = UNITKIND_ORDINARY;
+	u->executed = (u->executed && u->exchange) || type == 'E';
 	if (kind == UNITKIND_SETS && (u->captured || u->status == 'E' || portal->done)) {
 		u->captured = false;
 		portal->done = true;
@@ -1185,6 +1202,7 @@ own_ended(struct unit *u)
 			begin_own(u, UNIT_OWN_UNMODES);
 			return;
 		}
+		u->reads |= unitown_only_reads(u->modes, u->flags);
 		free(u->modes);
 		u->modes = NULL;
 		break;
@@ -1195,6 +1213,7 @@ own_ended(struct unit *u)
 			modes_failed(u);
 			return;
 		}
+		u->reads |= unitown_only_reads(u->modes, u->flags);
 		free(u->modes);
 		u->modes = NULL;
 		break;
@@ -1558,6 +1577,8 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->status);
 	PACK(p, u->depth);
 	PACK(p, u->written);
+	PACK(p, u->reads);
+	PACK(p, u->executed);
 	PACK(p, u->constrains);
 	PACK(p, u->exposed);
 	PACK(p, u->limited);

@@ -97,6 +97,12 @@ def only_reading(t):
                                       "INSERT INTO t VALUES (80)", "ROLLBACK"))
     lab.same("with timeouts", of_a("SET statement_timeout = '1min'", "SET default_transaction_read_only = on", "INSERT INTO t VALUES (77)",
                                    "SHOW statement_timeout", *BLOCKS))
+    for begin in "BEGIN", "BEGIN READ WRITE", "BEGIN READ ONLY":
+        for end in "COMMIT", "ROLLBACK":
+            lab.same("%s, %s AND CHAIN" % (begin, end), of_a(
+                "SET default_transaction_read_only = on", begin, "SELECT 1", end + " AND CHAIN", "SHOW transaction_read_only",
+                "INSERT INTO t VALUES (77)", end + " AND CHAIN", "SHOW transaction_read_only", "ROLLBACK", "SHOW transaction_read_only",
+                "SET default_transaction_read_only = off", begin, "SELECT 1", end + " AND CHAIN", "INSERT INTO t VALUES (77)", "ROLLBACK"))
     lab.end()
 
 
