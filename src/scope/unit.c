@@ -106,6 +106,7 @@ begin_own(struct unit *u, enum unit_own what)
 			      .timed = u->timed && !u->put_aside,
 			      .exposed = u->exposed,
 			      .reads_only = u->reads_only,
+			      .large = u->large,
 			      .written = u->constrains || !u->written[0] ? NULL : u->written,
 			      .constraints = u->constraints,
 			      .deferred = u->deferred,
@@ -928,6 +929,8 @@ look_at_timeouts(struct unit *u, char type, const char *body, size_t bytes)
 {
 	bool named;
 
+	/* What is prepared now may be executed much later. */
+	u->large |= type == 'F' || (body && sqltext_mentions(body, bytes, "lo_open"));
 	if (type != 'Q' && type != 'P' && type != 'B') {
 		u->asks = u->asks && u->exchange;
 		return;
@@ -1584,6 +1587,7 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->limited);
 	PACK(p, u->limits_ms);
 	PACK(p, u->begun_ms);
+	PACK(p, u->large);
 	PACK(p, u->default_reads);
 	PACK(p, u->reads_only);
 	PACK(p, u->wary);

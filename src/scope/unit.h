@@ -89,6 +89,7 @@ struct unit {
 	/* The server's default_transaction_read_only is on, or PostgreSQL, before 14, does not
 	 * tell. */
 	bool default_reads;
+	bool large;              /* members may open large objects */
 	bool reads_only;         /* so the unit is READ ONLY */
 	bool reads;              /* the unit, or the one before an AND CHAIN, is READ ONLY */
 	bool executed;           /* the exchange has an Execute */

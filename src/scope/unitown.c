@@ -309,6 +309,15 @@ only_reads(const struct own *o)
 	return unitown_only_reads(o->of->modes, o->of->flags);
 }
 
+/* Closes the descriptors of large objects, which PostgreSQL would keep open for the units behind,
+ * those of other members, too. It has no list of them; but it always gives the lowest free number,
+ * so behind so many that are free there are none. */
+static const char close_large[] =
+    "DO $u$ DECLARE free int := 0; BEGIN FOR i IN 0..2147483646 LOOP BEGIN "
+    "PERFORM pg_catalog.lo_close(i); free := 0; "
+    "EXCEPTION WHEN undefined_object THEN free := free OPERATOR(pg_catalog.+) 1; END; "
+    "EXIT WHEN free OPERATOR(pg_catalog.>) 50; END LOOP; END $u$";
+
 static void
 add_reset(struct own *o)
 {
@@ -369,6 +378,8 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 	case UNIT_OWN_COMMIT:
 		add_checks(&o);
 		add_own(&o, "CLOSE ALL");
+		if (of->large)
+			add_own(&o, close_large);
 		add_restores(&o);
 		end_unit(&o, of->constraints);
 		break;

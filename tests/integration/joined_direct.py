@@ -1,6 +1,8 @@
 """Joined scopes: the state of a session and of a transaction, step by step, as on direct connections: what a unit leaves to
 the next one, and to other members. Each step is a member's name (a, b) and a text, or messages up to a ReadyForQuery."""
 
+import struct
+
 from pgwtest import check, equal, main, note, test, wire
 from pgwtest.wire import query
 
@@ -103,6 +105,44 @@ def only_reading(t):
                 "SET default_transaction_read_only = on", begin, "SELECT 1", end + " AND CHAIN", "SHOW transaction_read_only",
                 "INSERT INTO t VALUES (77)", end + " AND CHAIN", "SHOW transaction_read_only", "ROLLBACK", "SHOW transaction_read_only",
                 "SET default_transaction_read_only = off", begin, "SELECT 1", end + " AND CHAIN", "INSERT INTO t VALUES (77)", "ROLLBACK"))
+    lab.end()
+
+
+def call(oid, *numbers):
+    """A FunctionCall with integers, as libpq's lo_open() sends it."""
+    return wire.message("F", struct.pack("!ihhh", oid, 1, 1, len(numbers)) +
+                        b"".join(struct.pack("!ii", 4, n) for n in numbers) + struct.pack("!h", 1))
+
+
+@test(timeout=300)
+def large_objects(t):
+    """descriptors of large objects end with the transaction, and are nobody else's"""
+    lab = Lab(t)
+    read, opened = "SELECT loread(0, 100)", "SELECT lo_open(4711, 262144)"
+    lab.same("of another member", [("a", "BEGIN"), ("a", opened), ("a", "SELECT loread(0, 3)"), ("a", "COMMIT"), ("b", "BEGIN"), ("b", read),
+                                   ("b", "ROLLBACK"), ("b", "BEGIN"), ("b", "SELECT lo_open(4712, 262144)"), ("b", read), ("b", "COMMIT"),
+                                   ("a", read), ("b", read)])
+    lab.same("outside of a transaction", [("a", opened), ("b", read), ("b", "SELECT lo_close(0)"), ("a", read)])
+    lab.same("in one text", [("a", opened + "; " + read), ("b", read), ("a", opened + "; " + opened + "; SELECT loread(1, 2)")])
+    lab.same("many, with holes", [("a", "BEGIN"), ("a", "SELECT count(lo_open(4711, 262144)) FROM generate_series(1, 300)"),
+                                  ("a", "SELECT count(lo_close(g)) FROM generate_series(100, 140) g"), ("a", "COMMIT"), ("b", "BEGIN")] +
+             [x for n in (0, 99, 120, 141, 299) for x in (("b", "SAVEPOINT s"), ("b", "SELECT loread(%d, 3)" % n), ("b", "ROLLBACK TO s"))] +
+             [("b", opened), ("b", "COMMIT")])
+    lab.same("prepared", [("a", wire.parse(opened, "s") + wire.sync()), ("b", "BEGIN"), ("b", "COMMIT"),
+                          ("a", wire.bind(statement="s") + wire.execute() + wire.sync()), ("b", read), ("a", read),
+                          ("a", "PREPARE q AS " + opened), ("a", "EXECUTE q"), ("a", read), ("a", "DEALLOCATE q"), ("b", read)])
+    lo_open, lo_read, lo_close = 952, 954, 953
+    lab.same("by FunctionCall", [("a", "BEGIN"), ("a", call(lo_open, 4711, 262144)), ("a", call(lo_read, 0, 4)), ("a", "COMMIT"),
+                                 ("b", call(lo_read, 0, 4)), ("b", "BEGIN"), ("b", call(lo_open, 4712, 262144)), ("b", call(lo_read, 0, 4)),
+                                 ("b", call(lo_close, 0)), ("b", "COMMIT"), ("a", call(lo_open, 4711, 262144)), ("b", call(lo_read, 0, 4))])
+    lab.same("written", of_a("BEGIN", "SELECT lo_open(4711, 131072)", "SELECT lowrite(0, 'changed')", "SAVEPOINT s", opened,
+                             "ROLLBACK TO s", "SELECT loread(1, 3)", "ROLLBACK", "SELECT lo_get(4711)", "BEGIN", "SELECT lo_open(4711, 131072)",
+                             "SELECT lowrite(0, 'changed')", "COMMIT", "SELECT lo_get(4711)"))
+    lab.same("with another search_path", of_a("CREATE SCHEMA IF NOT EXISTS evil", "CREATE OR REPLACE FUNCTION evil.wrong(int, int) RETURNS int LANGUAGE "
+                                              "plpgsql AS 'BEGIN RAISE ''wrong''; END'", "DROP OPERATOR IF EXISTS evil.+ (int, int)",
+                                              "CREATE OPERATOR evil.+ (FUNCTION = evil.wrong, LEFTARG = int, RIGHTARG = int)",
+                                              "SET search_path = evil, public, pg_catalog", opened, read, "INSERT INTO t VALUES (77)",
+                                              "RESET search_path", "DROP SCHEMA evil CASCADE"))
     lab.end()
 
 
