@@ -482,6 +482,14 @@ do_special(struct unit *u, enum unitkind kind, const char *text, size_t bytes)
 		if (open_unit(u))
 			begin_own(u, UNIT_OWN_DISCARD);
 		return;
+	case UNITKIND_EMPTIES:
+		tell_error(
+		    u, "0A000",
+		    "a temporary table cannot be emptied at the end of each transaction in a "
+		    "joined scope",
+		    "create it without ON COMMIT, and TRUNCATE it");
+		statement_refused(u);
+		return;
 	default:
 		break;
 	}

@@ -15,6 +15,7 @@ enum unitkind {
 	UNITKIND_SETS,    /* ordinary, but it sets parameters */
 	UNITKIND_MODES,   /* SET TRANSACTION in a BEGIN */
 	UNITKIND_DISCARD, /* DISCARD ALL */
+	UNITKIND_EMPTIES, /* a temporary table ON COMMIT DELETE ROWS */
 	UNITKIND_REFUSED  /* what would end the scope's transaction, or outlive the unit */
 };
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "scope/unittemp.h"
 #include "wire/sqlset.h"
 
 #define TOKENS_MAX 200 /* of a call of set_config(), behind its name */
@@ -92,7 +93,14 @@ unitset_each(const struct sqltext_stmt *stmt, unsigned flags, unitset_fn *each, 
 	struct sqltext text;
 	struct sqltext_token tok;
 	struct sqlset set;
+	char table[UNITTEMP_NAME];
 
+	if (stmt->first[0] == SQLWORD_CREATE &&
+	    unittemp_read(stmt, flags, table) == UNITTEMP_DROP) {
+		if (each)
+			each(arg, table, true);
+		return 1;
+	}
 	if (stmt->first[0] != SQLWORD_SET && stmt->first[0] != SQLWORD_RESET)
 		return each_call(stmt, flags, each, arg);
 	sqltext_init(&text, stmt->start, stmt->length, flags);

@@ -146,5 +146,40 @@ def large_objects(t):
     lab.end()
 
 
+@test(timeout=300)
+def temporary_tables(t):
+    """temporary tables ON COMMIT DROP end with the transaction; ON COMMIT DELETE ROWS is refused"""
+    lab = Lab(t)
+    for how in ("CREATE TEMP TABLE x ON COMMIT DROP AS SELECT 1 AS n", "CREATE TEMPORARY TABLE IF NOT EXISTS X (n int) ON COMMIT DROP",
+                "create local temp table pg_temp.x (n int, m text DEFAULT 'on commit') on /* */ commit drop",
+                "CREATE TABLE pg_temp.x (n int) ON COMMIT DROP", 'CREATE TEMP TABLE "x" (n int) ON COMMIT DROP',
+                wire.extended("CREATE TEMP TABLE x (n int) ON COMMIT DROP") + wire.sync()):
+        for end in "COMMIT", "ROLLBACK":
+            lab.same("%s, %s" % (how, end), of_a("BEGIN", how, "INSERT INTO x VALUES (1)", "TABLE x", end, "TABLE x",
+                                                 "BEGIN", how, "TABLE x", end, how, "TABLE x") + [("b", "BEGIN"), ("b", how), ("b", "COMMIT")])
+    how = "CREATE TEMP TABLE x (n int) ON COMMIT DROP"
+    lab.same("odd names", of_a('CREATE TEMP TABLE "o\'dd ""\\$" (n int) ON COMMIT DROP', 'TABLE "o\'dd ""\\$"', "BEGIN",
+                               'CREATE TEMP TABLE "X" (n int) ON COMMIT DROP', how, 'TABLE "X"', "TABLE x", "COMMIT", 'TABLE "X"', "TABLE x"))
+    lab.same("in savepoints", of_a("BEGIN", "SAVEPOINT s", how, "ROLLBACK TO s", "CREATE TEMP TABLE x (n int)", "COMMIT", "TABLE x", "DROP TABLE x",
+                                   "BEGIN", "SAVEPOINT s", how, "RELEASE s", "TABLE x", "COMMIT", "TABLE x"))
+    lab.same("one that is there", of_a("CREATE TEMP TABLE x (n int)", "BEGIN", how.replace("x ", "IF NOT EXISTS x "), "INSERT INTO x VALUES (1)",
+                                       "COMMIT", "TABLE x", "BEGIN", "SAVEPOINT s", how, "ROLLBACK TO s", "COMMIT", "TABLE x", "DROP TABLE x"))
+    lab.same("with a view, a cursor, a trigger", of_a(
+        "BEGIN", how, "INSERT INTO x SELECT g FROM generate_series(1, 10) g", "DECLARE c CURSOR FOR TABLE x", "FETCH c",
+        "CREATE INDEX ON x (n)", "COMMIT", "TABLE x"))
+    lab.same("in one text", of_a(how + "; INSERT INTO x VALUES (1); SELECT n FROM x", "TABLE x", "BEGIN; " + how + "; COMMIT; " + how +
+                                 "; SELECT count(*) FROM x"))
+    lab.same("with a role", of_a("BEGIN", how, "SET LOCAL ROLE pg_monitor", "COMMIT", "TABLE x", "SELECT current_user"))
+    lab.same("kept", of_a("BEGIN", how.replace("DROP", "PRESERVE ROWS"), "INSERT INTO x VALUES (1)", "COMMIT", "TABLE x", "DROP TABLE x"))
+    for how in ("CREATE TEMP TABLE x (n int) ON COMMIT DELETE ROWS", wire.extended("CREATE TEMP TABLE x (n int) ON COMMIT DELETE ROWS") + wire.sync(),
+                'CREATE TEMP TABLE U&"x" (n int) ON COMMIT DROP'):
+        steps = of_a(how, "BEGIN", how, "SELECT 1", "ROLLBACK")
+        answers = lab.same("refused", steps, but=(0, 2, 3))
+        for answer in answers[:2]:
+            equal([e[:2] for e in answer[3]], [("ERROR", "0A000")], "the error")
+        equal(answers[2][3][0][1], "25P02", "the statement behind it")
+    lab.end()
+
+
 if __name__ == "__main__":
     main()
