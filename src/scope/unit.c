@@ -11,7 +11,6 @@
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
-#include "wire/sqlmodes.h"
 #include "wire/sqlset.h"
 #include "wire/sqltext.h"
 
@@ -115,23 +114,6 @@ begin_own(struct unit *u, enum unit_own what)
 	u->error_of = false;
 }
 
-/* Does the default not count: of a BEGIN READ WRITE, or behind AND CHAIN? */
-static bool
-has_access_mode(const struct unit *u)
-{
-	struct sqlmodes modes = {.begins = true};
-	struct sqltext at;
-
-	if (u->control == NULL)
-		return false;
-	if (u->control->verb != GRAMMAR_BEGIN)
-		return true;
-	if (u->modes == NULL)
-		return false;
-	sqltext_init(&at, u->modes, strlen(u->modes), u->flags);
-	return sqlmodes_read_list(&at, &modes) && modes.access == SQLMODES_READ_WRITE;
-}
-
 /* The member begins something: its unit is open. Returns false if the server has to be asked to set
  * its timeouts first, or to let it only read. */
 static bool
@@ -140,7 +122,8 @@ open_unit(struct unit *u)
 	if (u->open)
 		return true;
 	u->exposed = u->asks;
-	u->reads_only = u->default_reads && !has_access_mode(u);
+	u->reads_only = u->default_reads && !(u->control && u->control->chain) &&
+			!(u->modes && unitown_names_access(u->modes, u->flags));
 	u->reads |= u->reads_only;
 	if (u->timed || u->reads_only) {
 		begin_own(u, UNIT_OWN_OPEN);
@@ -249,6 +232,7 @@ tell_ready(struct unit *u)
 		memcpy(u->limits_ms, u->begun_ms, sizeof u->limits_ms);
 	}
 	u->answers++;
+	u->executed = false;
 	u->failed = false;
 }
 
@@ -401,6 +385,12 @@ begin_control(struct unit *u, struct grammar *g)
 	u->nested = u->block;
 	u->reads = u->reads && u->block;
 	u->modes = g->modes ? mem_strdup(g->modes) : NULL;
+	/* Its Parse has opened the unit, as READ ONLY; nothing has been done in it. */
+	if (g->verb == GRAMMAR_BEGIN && u->open && !u->block && u->fresh && u->reads_only &&
+	    u->modes && unitown_names_access(u->modes, u->flags)) {
+		begin_own(u, UNIT_OWN_UNDO);
+		return;
+	}
 	go_on_with_control(u);
 }
 
@@ -849,7 +839,6 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	/* Behind another one PostgreSQL refuses DISCARD ALL. */
 	if (kind == UNITKIND_DISCARD && u->exchange && u->executed)
 		kind = UNITKIND_ORDINARY;
-	u->executed = (u->executed && u->exchange) || type == 'E';
 	if (kind == UNITKIND_SETS && (u->captured || u->status == 'E' || portal->done)) {
 		u->captured = false;
 		portal->done = true;
@@ -868,6 +857,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 				return begin_capture(u) ? UNIT_HOLD : UNIT_DROP;
 			portal->done = true;
 		} else if (kind != UNITKIND_SETS) {
+			u->fresh = !u->executed;
+			u->executed = true;
 			execute_special(u, kind, portal);
 			return UNIT_DROP;
 		}
@@ -883,6 +874,7 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		unitcopy_ask(&u->copy);
 	u->last = type;
 	u->executes += type == 'E';
+	u->executed |= type == 'E';
 	u->exchange = true;
 	u->drained = false;
 	u->state = UNIT_EXCHANGE;

@@ -293,14 +293,32 @@ unitown_keep_timeouts(struct buf *sql, const char *name, bool exposed)
 	}
 }
 
+/* Reads the modes of a BEGIN. Returns false if they are not understood. */
+static bool
+read_modes(const char *modes, unsigned flags, struct sqlmodes *out)
+{
+	struct sqltext at;
+
+	*out = (struct sqlmodes){.begins = true};
+	sqltext_init(&at, modes, strlen(modes), flags);
+	return sqlmodes_read_list(&at, out);
+}
+
 bool
 unitown_only_reads(const char *modes, unsigned flags)
 {
-	struct sqlmodes read = {.begins = true};
-	struct sqltext at;
+	struct sqlmodes read;
 
-	sqltext_init(&at, modes, strlen(modes), flags);
-	return sqlmodes_read_list(&at, &read) && read.access == SQLMODES_READ_ONLY;
+	return read_modes(modes, flags, &read) && read.access == SQLMODES_READ_ONLY;
+}
+
+bool
+unitown_names_access(const char *modes, unsigned flags)
+{
+	struct sqlmodes read;
+
+	return read_modes(modes, flags, &read) &&
+	       (read.access == SQLMODES_READ_ONLY || read.access == SQLMODES_READ_WRITE);
 }
 
 static bool
