@@ -522,13 +522,19 @@ session_pack_read(struct pack *p, struct daemon *d, int (*client)(void *arg, uin
 	end_lost(&h);
 }
 
-/* Bytes in our own buffers raise no event, so the session is made to look at them. */
+/* Bytes in our own buffers raise no event, so the session is made to look at them. Nor does a queue
+ * whose stream has taken all of it as it was unpacked: who was paused because of it goes on here.
+ */
 static void
 resume_session(struct session *s)
 {
+	struct lease *l = &s->hold->lease;
+
+	if (l->state == LEASE_HELD && l->srv && !stream_is_slow(&s->stream))
+		stream_resume(&l->srv->stream);
 	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE && s->state != SESSION_CONSOLE)
 		return;
-	if (s->in->len > 0 || script_pending(s) || s->rare->listening) {
+	if (s->stream.paused || s->in->len > 0 || script_pending(s) || s->rare->listening) {
 		stream_resume(&s->stream);
 		session_wake(s);
 	}

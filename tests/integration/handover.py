@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import threading
 
 from pgwtest import Closed, check, equal, main, test, wait_until, wire
 from pgwtest.context import conninfo
@@ -116,6 +117,42 @@ def between_epoll_and_uring(t):
     for c, times in ((little, 1), (much, 3), (late, 1)):
         got = [c.until_ready().rows[0][0] for _ in range(1 + times * (sent - 1))]
         equal(got, ["0"] + [str(n) for n in range(1, sent) for _ in range(times)], "the answers")
+
+
+@test(timeout=120)
+def much_under_way(t):
+    """large results, to a member of a joined scope too, and a COPY in: no stream stays paused behind a restart, whatever was queued"""
+    t.sql("CREATE TABLE c (a int, b text)")
+    d = t.supervised(size=8)
+    owner = t.client(d)
+    owner.sql("ENTER a JOINABLE")
+    token = owner.ask("SHOW SCOPES").rows[0][-1]
+    rows = b"".join(b"%d\t%s\n" % (n, b"x" * 100) for n in range(50000))
+
+    def read(c):
+        c.send(wire.query("SELECT g, repeat('x', 100) FROM generate_series(1, 50000) g"))
+        return len(c.until_ready().rows)
+
+    def copy(c):
+        c.send(wire.query("COPY c FROM STDIN"))
+        c.send(wire.copy_data(rows) + wire.copy_done())
+        return int(c.until_ready().tags[0].split()[1])
+
+    for n in range(5):
+        clients = [(read, t.client(d)) for _ in range(4)] + [(copy, t.client(d)) for _ in range(2)]
+        clients.append((read, t.client(d, options="-c pgwith.join=" + token)))
+        got = []
+        threads = [threading.Thread(target=lambda f=f, c=c: got.append(f(c))) for f, c in clients]
+        for x in threads:
+            x.start()
+        wait_until(lambda: sum(int(s["received"]) + int(s["sent"]) for s in d.servers()) > 1000000, 20, "much has come")
+        d.console_close()
+        d.restart()
+        for x in threads:
+            x.join()
+        equal(got, [50000] * len(clients), "rows, behind restart %d" % (n + 1))
+        for _, c in clients:
+            c.close()
 
 
 @test
@@ -398,7 +435,7 @@ def over_tls(t):
     d = t.supervised(pools={"db": {"conninfo": conninfo(dict(t.cluster.tls_conninfo(), dbname=t.database)),
                                    "size": 2},
                             "other": {"conninfo": t.conninfo(), "size": 1}},
-                     options={"handover_timeout": "1s"})
+                     options={"handover_timeout": "60s"})
     idle, busy, plain = t.client(d), t.client(d), t.client(d, "other")
     t.sql("CREATE TABLE marks (a int)")
     plain.sql("BEGIN")
@@ -409,6 +446,7 @@ def over_tls(t):
     wait_until(lambda: d.log_has("hands over"), 5, "it begins")
     busy.sql("COMMIT")
     equal(d.wait_end(10), 0, "the status")
+    d.rewrite({"handover_timeout": "1s"})
     d.start_next()
     busy.sql("INSERT INTO marks VALUES (2)")
     idle.sql("SELECT 1")
