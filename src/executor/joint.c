@@ -350,6 +350,11 @@ member_message(struct joint *j)
 	u->parameters = NULL;
 	if (!send_unit(j) || v == UNIT_HOLD)
 		return false;
+	if (v == UNIT_END) {
+		end_member(j, "08P01",
+			   "terminating connection because protocol synchronization was lost");
+		return false;
+	}
 	j->passing = FRAME_HEADER + f.body;
 	j->passing_dropped = v == UNIT_DROP;
 	if (v == UNIT_PASS)
@@ -387,8 +392,51 @@ may_begin(struct joint *j)
 	return true;
 }
 
-void
-joint_go_on_(struct joint *j)
+/* ---- timeouts of the member, by which PostgreSQL would end the scope ---- */
+
+static void
+ended_by_timeout(struct joint *j, const char *sqlstate, const char *why)
+{
+	if (!j->broken && joint_server_(j) && stream_open(&j->front))
+		end_member(j, sqlstate, why);
+}
+
+static void
+idle_too_long(void *arg)
+{
+	ended_by_timeout(arg, "25P03", "terminating connection due to idle-in-transaction timeout");
+}
+
+static void
+open_too_long(void *arg)
+{
+	ended_by_timeout(arg, "25P04", "terminating connection due to transaction timeout");
+}
+
+/* `since` counts what the limit begins with. */
+static void
+keep_limit(struct joint_limit *l, uint64_t ms, uint64_t since)
+{
+	if (ms == 0) {
+		timer_stop(&l->timer);
+	} else if (!timer_started(&l->timer) || l->since != since || l->ms != ms) {
+		timer_start(&l->timer, (int64_t)ms * 1000);
+		l->since = since;
+		l->ms = ms;
+	}
+}
+
+static void
+keep_limits(struct joint *j)
+{
+	bool ended = j->broken || !stream_open(&j->front);
+
+	keep_limit(&j->idle, ended ? 0 : unit_idle_limit_ms(&j->unit), j->unit.answers);
+	keep_limit(&j->whole, ended ? 0 : unit_whole_limit_ms(&j->unit), j->unit.units);
+}
+
+static void
+go_on(struct joint *j)
 {
 	bool more = true;
 
@@ -415,6 +463,13 @@ joint_go_on_(struct joint *j)
 		stream_pause(&j->front);
 	else
 		stream_resume(&j->front);
+}
+
+void
+joint_go_on_(struct joint *j)
+{
+	go_on(j);
+	keep_limits(j);
 }
 
 /* The member's server was closed, in the middle of anything. */
@@ -550,7 +605,9 @@ server_message(struct joint *j, const uint8_t *data, size_t bytes)
 		lose(j, "the server has sent a message of an impossible length");
 	if (r < 0)
 		return 0;
-	need = !unit_reads_body(f.type) ? 0 : f.body < ERROR_MAX ? f.body : ERROR_MAX;
+	need = !unit_reads_body(&j->unit, f.type)    ? 0
+	       : f.type == 'D' || f.body < ERROR_MAX ? f.body
+						     : ERROR_MAX;
 	if (bytes < FRAME_HEADER + need)
 		return 0;
 	v = server_verdict(j, &f, data + FRAME_HEADER, need);
@@ -680,6 +737,8 @@ joint_new_(struct session *s, struct scope *f)
 	j->owner = s;
 	j->frame = f;
 	j->front.fd = -1;
+	timer_init(&j->idle.timer, j->site->loop, idle_too_long, j);
+	timer_init(&j->whole.timer, j->site->loop, open_too_long, j);
 	buf_init(&j->in, UNIT_TEXT_MAX + 2 * LOOP_SCRATCH);
 	buf_init(&j->back, UNIT_TEXT_MAX);
 	return j;
@@ -688,7 +747,7 @@ joint_new_(struct session *s, struct scope *f)
 void
 joint_take_(struct joint *j, struct pool *pool)
 {
-	j->joined = (struct pool_joined){joint_cancel_, member_idle, j};
+	j->joined = (struct pool_joined){joint_cancel_, member_idle, j, &j->frame->own.lease};
 	j->pool = pool;
 	pool->joined = &j->joined;
 	j->frame->own.lease.ops = &joint_lease_ops;
@@ -702,6 +761,7 @@ joint_open(struct session *s, struct scope *f, struct err *e)
 {
 	struct server *real = f->own.lease.srv;
 	struct joint *j = joint_new_(s, f);
+	const char *only_read;
 	uint64_t random;
 	char *name;
 	int fd;
@@ -721,6 +781,8 @@ joint_open(struct session *s, struct scope *f, struct err *e)
 	real->progress.given_pid = 0;
 	/* Its statements are those of other sessions. */
 	prepared_forget(&real->prepared);
+	only_read = server_told(real, "default_transaction_read_only");
+	j->unit.default_reads = only_read == NULL || strcmp(only_read, "off") != 0;
 	unit_start(&j->unit, false);
 	send_unit(j);
 	return true;
@@ -813,6 +875,8 @@ joint_give_back(struct scope *f)
 	joint_cancel_over_(j);
 	joint_cancel_forget_(j);
 	timer_stop(&j->limit);
+	timer_stop(&j->idle.timer);
+	timer_stop(&j->whole.timer);
 	j->broken = true;
 	j->pool->joined = NULL;
 	srv = member_server(j);

@@ -11,7 +11,6 @@
 #include "wire/frame.h"
 #include "wire/msg.h"
 #include "wire/reader.h"
-#include "wire/sqlmodes.h"
 #include "wire/sqlset.h"
 #include "wire/sqltext.h"
 
@@ -76,6 +75,8 @@ unit_clear(struct unit *u)
 	u->control = NULL;
 	free(u->modes);
 	u->modes = NULL;
+	free(u->deferred);
+	u->deferred = NULL;
 	buf_clear(&u->error);
 	buf_clear(&u->out);
 	buf_clear(&u->reply);
@@ -93,29 +94,56 @@ begin_own(struct unit *u, enum unit_own what)
 	u->state = UNIT_OWN;
 	u->drained = u->answered = false;
 	u->flat = u->depth >= (u->wary > 0 ? DEPTH_WARY : DEPTH_MAX);
-	u->statements = unitown_add(&u->out, what,
-				    &(struct unitown){.name = u->name,
-						      .depth = u->depth,
-						      .flat = u->flat,
-						      .modes = u->modes,
-						      .flags = u->flags,
-						      .locals = &u->locals,
-						      .timed = u->timed && !u->put_aside,
-						      .resets = u->resets});
+	u->statements = unitown_add(
+	    &u->out, what,
+	    &(struct unitown){.name = u->name,
+			      .depth = u->depth,
+			      .flat = u->flat,
+			      .modes = u->modes,
+			      .flags = u->flags,
+			      .locals = &u->locals,
+			      .timed = u->timed && !u->put_aside,
+			      .exposed = u->exposed,
+			      .reads_only = u->reads_only,
+			      .large = u->large,
+			      .written = u->constrains || !u->written[0] ? NULL : u->written,
+			      .constraints = u->constraints,
+			      .deferred = u->deferred,
+			      .resets = u->resets});
 	u->completed = 0;
 	u->error_of = false;
 }
 
 /* The member begins something: its unit is open. Returns false if the server has to be asked to set
- * its timeouts first. */
+ * its timeouts first, or to let it only read. */
 static bool
 open_unit(struct unit *u)
 {
-	if (!u->open && u->timed)
+	if (u->open)
+		return true;
+	u->exposed = u->asks;
+	u->reads_only = u->default_reads && !(u->control && u->control->chain) &&
+			!(u->modes && unitown_names_access(u->modes, u->flags));
+	u->reads |= u->reads_only;
+	if (u->timed || u->reads_only) {
 		begin_own(u, UNIT_OWN_OPEN);
-	else
-		u->open = true;
-	return u->open;
+		return false;
+	}
+	u->open = true;
+	u->units++;
+	return true;
+}
+
+/* In a BEGIN: the member's request may look at its timeouts. Returns false if they have to be set
+ * first. */
+static bool
+expose(struct unit *u)
+{
+	if (!u->asks || u->exposed || !u->block || u->status != 'T' || !u->open)
+		return true;
+	u->exposed = true;
+	begin_own(u, UNIT_OWN_EXPOSE);
+	return false;
 }
 
 void
@@ -157,8 +185,9 @@ unit_abandon(struct unit *u)
 	unitname_clear(&u->names);
 	unitname_clear(&u->sent);
 	u->abandoned = true;
-	if (u->copying)
+	if (u->copy.open)
 		msg_copy_fail(&u->out, "the member is gone");
+	u->copy.syncs = 0;
 	if (u->state == UNIT_EXCHANGE && !u->drained) {
 		msg_sync(&u->out);
 		u->state = UNIT_SYNCING;
@@ -195,7 +224,15 @@ static void
 tell_ready(struct unit *u)
 {
 	tell_tag(u);
-	msg_ready(&u->reply, u->block ? u->status : 'I');
+	for (unsigned n = 1 + unitcopy_take_strays(&u->copy); n > 0; n--)
+		msg_ready(&u->reply, u->block ? u->status : 'I');
+	/* What it has set has been undone. */
+	if (u->block && u->status == 'E') {
+		u->exposed = false;
+		memcpy(u->limits_ms, u->begun_ms, sizeof u->limits_ms);
+	}
+	u->answers++;
+	u->executed = false;
 	u->failed = false;
 }
 
@@ -215,12 +252,17 @@ end_request(struct unit *u)
 			begin_own(u, UNIT_OWN_PROBE);
 			return;
 		}
+		if (u->block && u->status == 'T' && u->limited) {
+			u->ready = true;
+			begin_own(u, UNIT_OWN_KEEP);
+			return;
+		}
 		u->state = UNIT_REST;
 		tell_ready(u);
 		return;
 	}
 	u->ready = true;
-	begin_own(u, u->failed || u->status != 'T' ? UNIT_OWN_UNDO : UNIT_OWN_COMMIT);
+	begin_own(u, u->failed || u->status != 'T' ? UNIT_OWN_UNDO : UNIT_OWN_LOOK);
 }
 
 /* ---- BEGIN, COMMIT, ROLLBACK ---- */
@@ -303,7 +345,7 @@ go_on_with_end(struct unit *u)
 			warn(u, "25P01", "there is no transaction in progress");
 		u->replaced = commit && u->status == 'E';
 		if (u->open) {
-			begin_own(u, commit && !u->replaced ? UNIT_OWN_COMMIT : UNIT_OWN_UNDO);
+			begin_own(u, commit && !u->replaced ? UNIT_OWN_LOOK : UNIT_OWN_UNDO);
 			return;
 		}
 	}
@@ -315,6 +357,13 @@ go_on_with_end(struct unit *u)
 	}
 	if (g->chain && !open_unit(u))
 		return;
+	/* The next transaction has the modes of this one. The level is that of the scope. */
+	if (g->chain && u->reads && !u->chained) {
+		u->chained = true;
+		u->modes = mem_strdup("READ ONLY");
+		begin_own(u, UNIT_OWN_MODES);
+		return;
+	}
 	u->block = g->chain;
 	control_done(u);
 }
@@ -332,9 +381,16 @@ static void
 begin_control(struct unit *u, struct grammar *g)
 {
 	u->control = g;
-	u->begun = u->ended = u->replaced = false;
+	u->begun = u->ended = u->replaced = u->chained = false;
 	u->nested = u->block;
+	u->reads = u->reads && u->block;
 	u->modes = g->modes ? mem_strdup(g->modes) : NULL;
+	/* Its Parse has opened the unit, as READ ONLY; nothing has been done in it. */
+	if (g->verb == GRAMMAR_BEGIN && u->open && !u->block && u->fresh && u->reads_only &&
+	    u->modes && unitown_names_access(u->modes, u->flags)) {
+		begin_own(u, UNIT_OWN_UNDO);
+		return;
+	}
 	go_on_with_control(u);
 }
 
@@ -415,6 +471,14 @@ do_special(struct unit *u, enum unitkind kind, const char *text, size_t bytes)
 		u->discarding = true;
 		if (open_unit(u))
 			begin_own(u, UNIT_OWN_DISCARD);
+		return;
+	case UNITKIND_EMPTIES:
+		tell_error(
+		    u, "0A000",
+		    "a temporary table cannot be emptied at the end of each transaction in a "
+		    "joined scope",
+		    "create it without ON COMMIT, and TRUNCATE it");
+		statement_refused(u);
 		return;
 	default:
 		break;
@@ -560,7 +624,7 @@ do_part(struct unit *u)
 		do_special(u, kind, start, length);
 		return;
 	}
-	if (!open_unit(u))
+	if (!open_unit(u) || !expose(u))
 		return;
 	if (kind == UNITKIND_SETS && !u->captured && captures(u, &stmt)) {
 		begin_capture(u);
@@ -639,6 +703,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		u->exchange = u->drained = false;
 		u->state = UNIT_REST;
 	}
+	unitcopy_reset(&u->copy);
 	u->resets = bytes > sizeof RESETS &&
 		    strncasecmp((const char *)body, RESETS, sizeof RESETS - 1) == 0;
 	if (terminated && unitkind_any((const char *)body, bytes - 1, u->flags)) {
@@ -659,7 +724,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		}
 		return UNIT_DROP;
 	}
-	if (!open_unit(u))
+	if (!open_unit(u) || !expose(u))
 		return UNIT_HOLD;
 	unitname_forget(&u->names, 'S', "");
 	unitname_forget(&u->names, 'P', "");
@@ -716,7 +781,7 @@ put_aside(struct unit *u, const uint8_t *body, size_t bytes)
 		return false;
 	buf_init(&sql, UNIT_TEXT_MAX + 8192);
 	buf_add(&sql, text, strlen(text));
-	unitown_keep_timeouts(&sql, u->name);
+	unitown_keep_timeouts(&sql, u->name, u->exposed);
 	buf_add_u8(&sql, 0);
 	if (!sql.failed) {
 		u->put_aside = true;
@@ -762,7 +827,7 @@ static enum unit_verdict
 member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
 	struct unit_name *portal = NULL;
-	struct sqltext_stmt stmt;
+	struct sqltext_stmt stmt = {0};
 	enum unitkind kind = UNITKIND_ORDINARY;
 
 	if (u->state == UNIT_EXCHANGE && u->failed)
@@ -771,6 +836,9 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		return UNIT_HOLD;
 	if (type == 'E')
 		kind = kind_of_execute(u, body, bytes, &portal, &stmt);
+	/* Behind another one PostgreSQL refuses DISCARD ALL. */
+	if (kind == UNITKIND_DISCARD && u->exchange && u->executed)
+		kind = UNITKIND_ORDINARY;
 	if (kind == UNITKIND_SETS && (u->captured || u->status == 'E' || portal->done)) {
 		u->captured = false;
 		portal->done = true;
@@ -789,18 +857,24 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 				return begin_capture(u) ? UNIT_HOLD : UNIT_DROP;
 			portal->done = true;
 		} else if (kind != UNITKIND_SETS) {
+			u->fresh = !u->executed;
+			u->executed = true;
 			execute_special(u, kind, portal);
 			return UNIT_DROP;
 		}
 	}
-	if (!open_unit(u))
+	if (!open_unit(u) || ((!u->exchange || u->drained) && !expose(u)))
 		return UNIT_HOLD;
 	if (!u->exchange) {
 		u->failed = false;
 		u->executes = 0;
+		unitcopy_reset(&u->copy);
 	}
+	if (portal && unitkind_copies(&stmt))
+		unitcopy_ask(&u->copy);
 	u->last = type;
 	u->executes += type == 'E';
+	u->executed |= type == 'E';
 	u->exchange = true;
 	u->drained = false;
 	u->state = UNIT_EXCHANGE;
@@ -810,24 +884,81 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		   : UNIT_PASS;
 }
 
+/* The member has a COPY FROM STDIN open, or may have: decides about its message. Returns false if
+ * the message is about no COPY. */
+static bool
+member_in_copy(struct unit *u, char type, enum unit_verdict *v)
+{
+	enum unitcopy_place place = u->state == UNIT_EXCHANGE ? UNITCOPY_EXCHANGE
+				    : u->state != UNIT_QUERY  ? UNITCOPY_ELSEWHERE
+				    : u->text                 ? UNITCOPY_PART
+							      : UNITCOPY_QUERY;
+	char message[80];
+
+	switch (unitcopy_member(&u->copy, place, type, u->failed)) {
+	case UNITCOPY_ORDINARY:
+		return false;
+	case UNITCOPY_SYNC:
+		u->early = true;
+		*v = UNIT_PASS;
+		break;
+	case UNITCOPY_PASS:
+		if (place == UNITCOPY_EXCHANGE && (type == 'c' || type == 'f'))
+			u->last = type;
+		*v = UNIT_PASS;
+		break;
+	case UNITCOPY_HOLD:
+		if (place == UNITCOPY_EXCHANGE && unitcopy_flush(&u->copy))
+			msg_flush(&u->out);
+		*v = UNIT_HOLD;
+		break;
+	case UNITCOPY_END:
+		snprintf(message, sizeof message,
+			 "unexpected message type 0x%02X during COPY from stdin",
+			 (unsigned char)type);
+		tell_error(u, "08P01", message, NULL);
+		*v = UNIT_END;
+		break;
+	}
+	return true;
+}
+
+/* Does the message name timeouts, in a text, or as a value of set_config()? */
+static void
+look_at_timeouts(struct unit *u, char type, const char *body, size_t bytes)
+{
+	bool named;
+
+	/* What is prepared now may be executed much later. */
+	u->large |= type == 'F' || (body && sqltext_mentions(body, bytes, "lo_open"));
+	if (type != 'Q' && type != 'P' && type != 'B') {
+		u->asks = u->asks && u->exchange;
+		return;
+	}
+	u->constrains |= sqltext_mentions(body, bytes, "constraints");
+	named = sqltext_mentions(body, bytes, "timeout");
+	u->timed |= named;
+	u->asks = u->timed && (named || sqltext_mentions(body, bytes, "settings") ||
+			       sqltext_mentions(body, bytes, "show"));
+	/* Pools ask for the settings by many names. */
+	u->limited |= named && !sqltext_mentions(body, bytes, "pg_settings") &&
+		      (sqltext_mentions(body, bytes, "idle_in_transaction") ||
+		       sqltext_mentions(body, bytes, "transaction_timeout"));
+}
+
 enum unit_verdict
 unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
+	enum unit_verdict v = UNIT_DROP;
+
 	u->resets = u->resets && type == 'Q';
-	/* In a text, or as a value of set_config(). */
-	if (!u->timed && (type == 'Q' || type == 'P' || type == 'B'))
-		u->timed = sqltext_mentions((const char *)body, bytes, "timeout");
-	/* The data of a COPY. Behind a COPY that has failed, PostgreSQL ignores them, too. */
-	if (u->state == UNIT_EXCHANGE && (type == 'c' || type == 'f'))
-		u->last = type;
-	if (type == 'd' || type == 'c' || type == 'f')
-		return u->state == UNIT_QUERY || u->state == UNIT_EXCHANGE ? UNIT_PASS
-		       : u->state == UNIT_REST                             ? UNIT_DROP
-									   : UNIT_HOLD;
-	if (u->state == UNIT_QUERY && (type == 'H' || type == 'S') && u->copying)
-		return UNIT_PASS; /* a COPY IN ignores them */
+	if (member_in_copy(u, type, &v))
+		return v;
 	if (u->state != UNIT_REST && u->state != UNIT_EXCHANGE)
 		return UNIT_HOLD;
+	look_at_timeouts(u, type, (const char *)body, bytes);
+	if (type == 'd' || type == 'c' || type == 'f')
+		return UNIT_DROP;
 	switch (type) {
 	case 'Q':
 		return member_query(u, body, bytes);
@@ -836,6 +967,7 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			return member_query(u, (const uint8_t *)"", 0);
 		if (!open_unit(u))
 			return UNIT_HOLD;
+		unitcopy_reset(&u->copy);
 		u->failed = false;
 		u->state = UNIT_QUERY;
 		return UNIT_PASS;
@@ -859,9 +991,10 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 /* ---- messages of the server ---- */
 
 bool
-unit_reads_body(char type)
+unit_reads_body(const struct unit *u, char type)
 {
-	return type == 'E' || type == 'Z' || type == 'S' || type == 'C';
+	return (type == 'D' && u->state == UNIT_OWN) || type == 'E' || type == 'Z' || type == 'S' ||
+	       type == 'C';
 }
 
 /* Is it the error of a cancel, or of a statement_timeout? */
@@ -988,7 +1121,8 @@ own_ended(struct unit *u)
 
 	/* The last statement makes the savepoint of the next unit. If only that has failed, what
 	 * the unit has done is kept. */
-	if (unitown_ends_unit(was) && u->completed + 1 >= u->statements) {
+	if (unitown_ends_unit(was) &&
+	    u->completed + unitown_behind_guard(was, u->constraints) >= u->statements) {
 		u->depth = u->flat ? 1 : u->depth + 1;
 		u->wary -= u->wary > 0;
 		if (!good && was != UNIT_OWN_START) {
@@ -1004,6 +1138,14 @@ own_ended(struct unit *u)
 			return;
 		}
 		break;
+	case UNIT_OWN_EXPOSE:
+	case UNIT_OWN_KEEP:
+		u->exposed = was == UNIT_OWN_EXPOSE && good;
+		if (!good) {
+			keep_refusal(u);
+			u->failed = true;
+		}
+		break;
 	case UNIT_OWN_RESTART:
 	case UNIT_OWN_OPEN:
 		if (!good) {
@@ -1012,9 +1154,19 @@ own_ended(struct unit *u)
 		}
 		u->repeats = 0;
 		u->resets = false;
-		u->open |= was == UNIT_OWN_OPEN;
+		if (was == UNIT_OWN_OPEN) {
+			u->open = true;
+			u->units++;
+			memcpy(u->begun_ms, u->limits_ms, sizeof u->begun_ms);
+		}
 		break;
+	case UNIT_OWN_LOOK:
 	case UNIT_OWN_COMMIT:
+		if (good && was == UNIT_OWN_LOOK) {
+			u->written[0] = 0;
+			begin_own(u, UNIT_OWN_COMMIT);
+			return;
+		}
 		if (!good) {
 			u->tag[0] = 0;
 			keep_refusal(u);
@@ -1053,6 +1205,7 @@ own_ended(struct unit *u)
 			begin_own(u, UNIT_OWN_UNMODES);
 			return;
 		}
+		u->reads |= unitown_only_reads(u->modes, u->flags);
 		free(u->modes);
 		u->modes = NULL;
 		break;
@@ -1063,6 +1216,7 @@ own_ended(struct unit *u)
 			modes_failed(u);
 			return;
 		}
+		u->reads |= unitown_only_reads(u->modes, u->flags);
 		free(u->modes);
 		u->modes = NULL;
 		break;
@@ -1093,7 +1247,10 @@ own_ended(struct unit *u)
 		break;
 	}
 	if (was == UNIT_OWN_COMMIT || was == UNIT_OWN_UNDO) {
-		u->put_aside = false;
+		u->constrains = false;
+		free(u->deferred);
+		u->deferred = NULL;
+		u->put_aside = u->exposed = false;
 		unitlocal_forget(&u->locals);
 		unitname_forget_portals(&u->names);
 	}
@@ -1124,7 +1281,7 @@ static void
 look_at_early(struct unit *u)
 {
 	u->unsure |= u->early && u->failed;
-	u->early = u->copying = false;
+	u->early = u->copy.open = u->copy.asked = false;
 	u->executes = 0;
 	unitname_clear(&u->sent);
 }
@@ -1135,7 +1292,7 @@ copy_opened(struct unit *u)
 {
 	if (u->state == UNIT_OWN)
 		return;
-	u->copying = true;
+	unitcopy_opened(&u->copy);
 	/* What stands between its Execute and the Sync, but for data, ends it. */
 	if ((u->state == UNIT_SYNCING || u->state == UNIT_DRAINING) && u->last == 'E' &&
 	    u->executes == 1) {
@@ -1157,8 +1314,10 @@ copy_opened(struct unit *u)
 static enum unit_verdict
 server_ready(struct unit *u, char status)
 {
-	if (u->state == UNIT_OWN && u->unsure && !u->answered)
+	if (u->state == UNIT_OWN && u->unsure && !u->answered) {
+		u->copy.strays++;
 		return UNIT_DROP;
+	}
 	u->unsure = u->unsure && u->state != UNIT_OWN;
 	u->status = status;
 	if (status == 'I') {
@@ -1183,7 +1342,7 @@ server_ready(struct unit *u, char status)
 		 * has been sent. */
 		if (!u->early)
 			return UNIT_DROP;
-		u->early = u->copying = u->exchange = u->drained = false;
+		u->early = u->copy.open = u->copy.asked = u->exchange = u->drained = false;
 		end_request(u);
 		return UNIT_DROP;
 	case UNIT_SYNCING:
@@ -1192,7 +1351,7 @@ server_ready(struct unit *u, char status)
 		end_request(u);
 		return UNIT_DROP;
 	case UNIT_QUERY:
-		u->copying = false;
+		u->copy.open = false;
 		if (u->text)
 			next_part(u);
 		else
@@ -1207,13 +1366,16 @@ server_ready(struct unit *u, char status)
 static void
 parameter_moves(struct unit *u, const uint8_t *body, size_t bytes)
 {
-	const char *name;
+	const char *name, *value;
 	struct reader r;
 
 	reader_init(&r, body, bytes);
 	name = reader_str(&r);
+	value = reader_str(&r);
 	if (r.failed)
 		return;
+	if (strcmp(name, "default_transaction_read_only") == 0)
+		u->default_reads = strcmp(value, "off") != 0;
 	if (strcmp(name, "standard_conforming_strings") == 0 ||
 	    strcmp(name, "client_encoding") == 0)
 		u->text_moved = true;
@@ -1240,6 +1402,81 @@ tell_moved(struct unit *u, const uint8_t *body, size_t bytes)
 	return UNIT_DROP;
 }
 
+/* Milliseconds of a timeout as PostgreSQL spells it: 300ms, 5s, 1min. */
+static uint64_t
+milliseconds(const char *value, size_t bytes)
+{
+	uint64_t n = 0;
+	size_t i = 0;
+
+	for (; i < bytes && value[i] >= '0' && value[i] <= '9' && n < UINT32_MAX; i++)
+		n = 10 * n + (uint64_t)(value[i] - '0');
+	if (i >= bytes)
+		return n;
+	switch (value[i]) {
+	case 's':
+		return n * 1000;
+	case 'h':
+		return n * 3600 * 1000;
+	case 'd':
+		return n * 24 * 3600 * 1000;
+	default:
+		return i + 1 < bytes && value[i + 1] == 'i' ? n * 60 * 1000 : n;
+	}
+}
+
+/* Those of the role or the database. */
+static void
+look_at_first_limits(struct unit *u)
+{
+	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
+		u->timed |= u->limits_ms[i] > 0;
+		u->limited |= i > 0 && u->limits_ms[i] > 0;
+	}
+}
+
+/* A row of a statement of ours: the number of its columns says of which. */
+static void
+read_row(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	const char *values[UNITOWN_LOOK_COLUMNS] = {NULL};
+	size_t lengths[UNITOWN_LOOK_COLUMNS] = {0};
+	struct reader r;
+	unsigned count;
+
+	reader_init(&r, body, bytes);
+	count = reader_u16(&r);
+	if (count == 1 || count > UNITOWN_LOOK_COLUMNS)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		uint32_t length = reader_u32(&r);
+
+		if (length == UINT32_MAX)
+			continue;
+		values[i] = (const char *)reader_bytes(&r, length);
+		lengths[i] = length;
+	}
+	if (r.failed)
+		return;
+	if (count == UNITLOCAL_TIMEOUTS) {
+		for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++)
+			u->limits_ms[i] = milliseconds(values[i], lengths[i]);
+		if (u->own == UNIT_OWN_START)
+			look_at_first_limits(u);
+	} else if (count == UNITOWN_LOOK_COLUMNS && lengths[0] == 1 && u->own == UNIT_OWN_LOOK) {
+		u->constraints = (enum unit_constraints)((values[0][0] - '0') & 3);
+		free(u->deferred);
+		u->deferred = values[1] ? mem_strndup(values[1], lengths[1]) : NULL;
+		u->reads = lengths[2] == 2;
+	} else if (count == UNITOWN_WRITTEN_COLUMNS && values[0] &&
+		   lengths[0] < sizeof u->written) {
+		memcpy(u->written, values[0], lengths[0]);
+		u->written[lengths[0]] = 0;
+		if (strspn(u->written, "0123456789") != lengths[0])
+			u->written[0] = 0;
+	}
+}
+
 enum unit_verdict
 unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
@@ -1250,8 +1487,7 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 'Z':
 		return server_ready(u, bytes > 0 ? (char)body[0] : 'I');
 	case 'S':
-		if (u->text)
-			parameter_moves(u, body, bytes);
+		parameter_moves(u, body, bytes);
 		return UNIT_PASS;
 	case '1':
 	case '2':
@@ -1269,7 +1505,9 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			u->wary = WARY_UNITS;
 		if (u->state != UNIT_OWN) {
 			u->failed = true;
-			u->copying = false;
+			/* PostgreSQL answers what was to be swallowed by the COPY. */
+			u->unsure |= u->state == UNIT_QUERY && u->copy.open && u->copy.syncs > 0;
+			unitcopy_failed(&u->copy);
 			unitname_clear(&u->sent);
 			return tell_moved(u, body, bytes);
 		}
@@ -1285,15 +1523,22 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 's':
 		if (u->state != UNIT_OWN && u->executes > 0)
 			u->executes--;
+		if (u->state != UNIT_OWN)
+			unitcopy_completed(&u->copy, u->executes == 0);
+		break;
+	case 'D':
+		if (u->state == UNIT_OWN)
+			read_row(u, body, bytes);
 		break;
 	case 'C':
 		u->completed += u->state == UNIT_OWN;
 		if (u->state != UNIT_OWN && u->executes > 0)
 			u->executes--;
 		/* The end of the COPY: it has read what was sent ahead of its data. */
-		if (u->copying)
+		if (u->copy.open)
 			u->early = false;
-		u->copying = false;
+		if (u->state != UNIT_OWN)
+			unitcopy_completed(&u->copy, u->executes == 0);
 		/* PostgreSQL commits ahead of the tag of a Query's last statement. */
 		if (u->state == UNIT_QUERY && !u->block && u->text == NULL && bytes > 1 &&
 		    bytes <= sizeof u->tag && body[bytes - 1] == 0) {
@@ -1326,13 +1571,25 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->failed);
 	PACK(p, u->exchange);
 	PACK(p, u->drained);
-	PACK(p, u->copying);
+	unitcopy_pack(p, &u->copy);
+	PACK(p, u->unsure);
 	PACK(p, u->timed);
 	PACK(p, u->early);
 	PACK(p, u->last);
 	PACK(p, u->executes);
 	PACK(p, u->status);
 	PACK(p, u->depth);
+	PACK(p, u->written);
+	PACK(p, u->reads);
+	PACK(p, u->executed);
+	PACK(p, u->constrains);
+	PACK(p, u->exposed);
+	PACK(p, u->limited);
+	PACK(p, u->limits_ms);
+	PACK(p, u->begun_ms);
+	PACK(p, u->large);
+	PACK(p, u->default_reads);
+	PACK(p, u->reads_only);
 	PACK(p, u->wary);
 	PACK(p, u->name);
 	PACK(p, u->flags);
@@ -1349,6 +1606,7 @@ unit_pack(struct pack *p, struct unit *u)
 	if (!pack_reading(p))
 		return;
 	u->name[sizeof u->name - 1] = 0;
+	u->written[sizeof u->written - 1] = 0;
 	if (u->state >= UNIT_NSTATES || u->depth == 0 ||
 	    (u->text && (u->text_bytes != strlen(u->text) || u->text_at > u->text_bytes)))
 		p->failed = true;

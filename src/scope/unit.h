@@ -14,10 +14,10 @@
  *	COMMIT of a failed one  ROLLBACK TO g1, SAVEPOINT u
  *	ROLLBACK                ROLLBACK TO g1, SAVEPOINT u
  *
- * What the guards are for is told in unitown.h. Before a RELEASE, deferred constraints are checked
- * (and are still deferred afterwards), and the unit's cursors are closed. The savepoint's name has
- * a random number in it, and members cannot name it, although pg_stat_activity shows it. A member's
- * own savepoints nest inside of it, and PostgreSQL keeps these in order.
+ * What the guards are for is told in unitown.h. Before a RELEASE, deferred constraints are checked,
+ * and are deferred again for the next unit; and the unit's cursors are closed. The savepoint's name
+ * has a random number in it, and members cannot name it, although pg_stat_activity shows it. A
+ * member's own savepoints nest inside of it, and PostgreSQL keeps these in order.
  *
  *	rest -> own -> rest            a sequence of our own statements is under way
  *	rest -> query -> rest          a Query or FunctionCall of the member
@@ -36,6 +36,7 @@
 #include "base/list.h"
 #include "base/pack.h"
 #include "scope/grammar.h"
+#include "scope/unitcopy.h"
 #include "scope/unitlocal.h"
 #include "scope/unitname.h"
 #include "scope/unitown.h"
@@ -55,7 +56,8 @@ enum unit_state {
 enum unit_verdict {
 	UNIT_PASS, /* goes on as it is */
 	UNIT_DROP,
-	UNIT_HOLD /* is asked again when the server has answered */
+	UNIT_HOLD, /* is asked again when the server has answered */
+	UNIT_END   /* PostgreSQL would close its connection: the member ends instead */
 };
 
 struct unit {
@@ -67,13 +69,32 @@ struct unit {
 	bool failed;    /* an error has come in this Query or exchange */
 	bool exchange;  /* messages of an exchange have come, and its Sync has not */
 	bool drained;   /* in an exchange: all of it so far has been answered */
-	bool copying;   /* a COPY IN is open */
-	bool early;     /* a Sync was sent ahead of the data of a COPY IN, which swallows it */
-	char last;      /* type of the last message of the exchange, but for CopyData and Flush */
+	struct unit_copy copy;
+	bool early; /* a Sync was sent ahead of the data of a COPY IN, which swallows it */
+	char last;  /* type of the last message of the exchange, but for CopyData and Flush */
 	unsigned executes; /* Execute messages in it that have not been answered */
 	bool unsure;       /* that COPY has failed, maybe ahead of it: two ReadyForQuery, or one */
 	bool answered;     /* the server has said something in the sequence of our own */
 	bool timed;        /* members may have set timeouts */
+	bool limited;      /* some that PostgreSQL would end the scope by */
+	bool asks;         /* the request may look at them */
+	bool exposed;      /* they are set in the server: unitown.h */
+	/* In the order of unitlocal_timeouts[]: those of the member, 0 for none; and what they were
+	 * when the unit was opened. */
+	uint64_t limits_ms[UNITLOCAL_TIMEOUTS], begun_ms[UNITLOCAL_TIMEOUTS];
+	bool constrains;  /* the unit may have said SET CONSTRAINTS */
+	char written[32]; /* of struct unitown, as are the next two; "": not known */
+	enum unit_constraints constraints;
+	char *deferred;
+	/* The server's default_transaction_read_only is on, or PostgreSQL, before 14, does not
+	 * tell. */
+	bool default_reads;
+	bool large;              /* members may open large objects */
+	bool reads_only;         /* so the unit is READ ONLY */
+	bool reads;              /* the unit, or the one before an AND CHAIN, is READ ONLY */
+	bool fresh;              /* the Execute that is done now is the first one */
+	bool executed;           /* the exchange has an Execute */
+	uint64_t units, answers; /* that have been opened, and ReadyForQuery to members */
 	/* What the pool of the members is giving the server as its session's parameters, or NULL;
 	 * the caller's. */
 	const char *parameters;
@@ -96,6 +117,7 @@ struct unit {
 	/* What is done when the sequence has ended. */
 	struct grammar *control; /* a BEGIN, COMMIT or ROLLBACK, in the middle of it; or NULL */
 	bool nested;             /* the block was open before it */
+	bool chained;            /* AND CHAIN: the modes have been set */
 	bool begun;              /* BEGIN: the block is the one that it has begun */
 	bool ended;              /* COMMIT, ROLLBACK: the unit has been ended */
 	bool replaced;           /* the COMMIT became a ROLLBACK */
@@ -153,7 +175,7 @@ bool unit_takes_header(char type);
 enum unit_verdict unit_member(struct unit *, char type, const uint8_t *body, size_t bytes);
 
 /* Is the body of this message of the server needed? */
-bool unit_reads_body(char type);
+bool unit_reads_body(const struct unit *, char type);
 
 /* A message of the server. Never HOLD. */
 enum unit_verdict unit_server(struct unit *, char type, const uint8_t *body, size_t bytes);
@@ -163,6 +185,23 @@ static inline bool
 unit_is_idle(const struct unit *u)
 {
 	return u->state == UNIT_REST && !u->open && !u->block && u->text == NULL && !u->abandoned;
+}
+
+/* The timeouts that PostgreSQL would end the scope by, and that the caller keeps: if the member
+ * breaks one, it is ended. In milliseconds; 0: none. */
+
+/* From the ReadyForQuery in a BEGIN to the next message of the member. */
+static inline uint64_t
+unit_idle_limit_ms(const struct unit *u)
+{
+	return u->block && u->state == UNIT_REST ? u->limits_ms[2] : 0;
+}
+
+/* From the opening of the unit. */
+static inline uint64_t
+unit_whole_limit_ms(const struct unit *u)
+{
+	return u->open ? u->limits_ms[1] : 0;
 }
 
 /* Could a cancel hit what the member has asked for? */
@@ -177,7 +216,7 @@ static inline bool
 unit_reads_next(const struct unit *u)
 {
 	return u->state == UNIT_REST || u->state == UNIT_EXCHANGE ||
-	       (u->state == UNIT_QUERY && u->copying);
+	       (u->state == UNIT_QUERY && u->copy.open);
 }
 
 /* Can it be handed over now? If not, it can be after the next answers of the server. */

@@ -5,6 +5,7 @@
 
 #include "scope/transaction.h"
 #include "scope/unitset.h"
+#include "scope/unittemp.h"
 #include "wire/sqlmodes.h"
 
 /* Is it DECLARE ... WITH HOLD? */
@@ -34,13 +35,25 @@ names_ours(const struct sqltext_stmt *s, const char *ours)
 	       sqltext_mentions(s->start, s->length, "u&\"");
 }
 
-/* Is its first word LOCK, which SQLWORD_... lacks? */
+/* Is its first word this one, of four letters, which SQLWORD_... lacks? */
+static bool
+begins_with(const struct sqltext_stmt *s, const char *word)
+{
+	return s->first[0] == SQLWORD_OTHER && s->length > 4 &&
+	       strncasecmp(s->start, word, 4) == 0 && !isalnum((unsigned char)s->start[4]) &&
+	       s->start[4] != '_';
+}
+
 static bool
 is_lock(const struct sqltext_stmt *s)
 {
-	return s->first[0] == SQLWORD_OTHER && s->length > 4 &&
-	       strncasecmp(s->start, "lock", 4) == 0 && !isalnum((unsigned char)s->start[4]) &&
-	       s->start[4] != '_';
+	return begins_with(s, "lock");
+}
+
+bool
+unitkind_copies(const struct sqltext_stmt *s)
+{
+	return begins_with(s, "copy");
 }
 
 /* Is it a SET TRANSACTION whose modes are understood? */
@@ -57,6 +70,7 @@ enum unitkind
 unitkind_of(const struct sqltext_stmt *s, const struct unitkind_place *at)
 {
 	const enum sqltext_word *w = s->first;
+	char table[UNITTEMP_NAME];
 
 	switch (w[0]) {
 	case SQLWORD_SAVEPOINT:
@@ -88,6 +102,11 @@ unitkind_of(const struct sqltext_stmt *s, const struct unitkind_place *at)
 			return UNITKIND_MODES;
 		return unitset_each(s, at->flags, NULL, NULL) > 0 ? UNITKIND_SETS
 								  : UNITKIND_ORDINARY;
+	case SQLWORD_CREATE:
+		if (unittemp_read(s, at->flags, table) == UNITTEMP_REFUSED)
+			return UNITKIND_EMPTIES;
+		return unitset_each(s, at->flags, NULL, NULL) > 0 ? UNITKIND_SETS
+								  : UNITKIND_ORDINARY;
 	default:
 		if (transaction_is(s))
 			return UNITKIND_CONTROL;
@@ -101,6 +120,8 @@ unitkind_of(const struct sqltext_stmt *s, const struct unitkind_place *at)
 bool
 unitkind_may_differ(const struct sqltext_stmt *s, unsigned flags)
 {
+	char table[UNITTEMP_NAME];
+
 	switch (s->first[0]) {
 	case SQLWORD_SAVEPOINT:
 	case SQLWORD_RELEASE:
@@ -115,6 +136,9 @@ unitkind_may_differ(const struct sqltext_stmt *s, unsigned flags)
 		return s->first[1] == SQLWORD_ALL;
 	case SQLWORD_SET:
 		return s->first[1] == SQLWORD_TRANSACTION || unitset_each(s, flags, NULL, NULL) > 0;
+	case SQLWORD_CREATE:
+		return unittemp_read(s, flags, table) != UNITTEMP_NONE ||
+		       unitset_each(s, flags, NULL, NULL) > 0;
 	default:
 		return transaction_is(s) || is_lock(s) || unitset_each(s, flags, NULL, NULL) > 0;
 	}
@@ -134,6 +158,17 @@ unitkind_any(const char *text, size_t bytes, unsigned flags)
 }
 
 bool
+unitkind_is_noted(const char *text, size_t bytes, unsigned flags)
+{
+	struct sqltext at;
+	struct sqltext_stmt stmt;
+
+	sqltext_init(&at, text, bytes, flags);
+	return (sqltext_next(&at, &stmt) && unitkind_copies(&stmt)) ||
+	       unitkind_any(text, bytes, flags);
+}
+
+bool
 unitkind_is_ours(const char *text, size_t bytes, unsigned flags, const char *ours)
 {
 	const struct unitkind_place at = {flags, true, false, true, ours};
@@ -144,7 +179,8 @@ unitkind_is_ours(const char *text, size_t bytes, unsigned flags, const char *our
 	while (sqltext_next(&text_at, &stmt)) {
 		enum unitkind kind = unitkind_of(&stmt, &at);
 
-		if (kind == UNITKIND_CONTROL || kind == UNITKIND_REFUSED)
+		if (kind == UNITKIND_CONTROL || kind == UNITKIND_REFUSED ||
+		    kind == UNITKIND_EMPTIES)
 			return true;
 	}
 	return false;

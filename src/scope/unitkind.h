@@ -15,6 +15,7 @@ enum unitkind {
 	UNITKIND_SETS,    /* ordinary, but it sets parameters */
 	UNITKIND_MODES,   /* SET TRANSACTION in a BEGIN */
 	UNITKIND_DISCARD, /* DISCARD ALL */
+	UNITKIND_EMPTIES, /* a temporary table ON COMMIT DELETE ROWS */
 	UNITKIND_REFUSED  /* what would end the scope's transaction, or outlive the unit */
 };
 
@@ -35,6 +36,11 @@ enum unitkind unitkind_of(const struct sqltext_stmt *, const struct unitkind_pla
 bool unitkind_may_differ(const struct sqltext_stmt *, unsigned flags);
 /* The same of any statement in the text. */
 bool unitkind_any(const char *text, size_t bytes, unsigned flags);
+
+/* Is it a COPY? */
+bool unitkind_copies(const struct sqltext_stmt *);
+/* Must it be known of a prepared statement what it is? */
+bool unitkind_is_noted(const char *text, size_t bytes, unsigned flags);
 
 /* Must the server never get the text as a prepared statement? It begins or ends transactions, or is
  * refused; by EXECUTE or FETCH it could be executed unseen. */

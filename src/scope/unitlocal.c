@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "scope/unitset.h"
+#include "scope/unittemp.h"
 
 #define CAPTURE_MAX (64u * 1024) /* bytes of the statements ahead of one */
 #define LOCALS_MAX  500          /* parameters of a unit */
@@ -71,6 +72,13 @@ add_literal(struct buf *sql, const char *text)
 	buf_add_u8(sql, '\'');
 }
 
+/* The list has the names of temporary tables, too, in double quotes. */
+static bool
+is_table(const char *name)
+{
+	return name[0] == '"';
+}
+
 static struct unit_local *
 find_local(const struct unit_locals *u, const char *name)
 {
@@ -79,7 +87,7 @@ find_local(const struct unit_locals *u, const char *name)
 	LIST_EACH (n, &u->list) {
 		struct unit_local *l = LIST_OBJ(n, struct unit_local, node);
 
-		if (strcasecmp(l->name, name) == 0)
+		if ((is_table(name) ? strcmp(l->name, name) : strcasecmp(l->name, name)) == 0)
 			return l;
 	}
 	return NULL;
@@ -157,8 +165,12 @@ capture_one(void *arg, const char *name, bool local)
 	if (u->capture.failed)
 		return;
 	if (name == NULL) {
-		LIST_EACH (n, &u->list)
-			add_forget(u, LIST_OBJ(n, struct unit_local, node), &u->capture);
+		LIST_EACH (n, &u->list) {
+			struct unit_local *x = LIST_OBJ(n, struct unit_local, node);
+
+			if (!is_table(x->name))
+				add_forget(u, x, &u->capture);
+		}
 	} else if (local) {
 		/* PostgreSQL itself ends these with the savepoint. */
 		if (strncasecmp(name, "transaction_", 12) == 0 && unitlocal_timeout(name) == NULL)
@@ -170,6 +182,9 @@ capture_one(void *arg, const char *name, bool local)
 			capture_one(u, "role", true);
 		if (l == NULL && u->list.count >= LOCALS_MAX)
 			u->capture.failed = true;
+		else if (is_table(name))
+			unittemp_note(&u->capture, u->prefix,
+				      l ? l->number : add_local(u, name)->number, name);
 		else
 			add_keep(u, l ? l : add_local(u, name), &u->capture);
 	} else if (l) {
@@ -190,8 +205,19 @@ unitlocal_restore(const struct unit_locals *u, struct buf *sql)
 {
 	struct list_node *n;
 
-	LIST_EACH (n, &u->list)
-		add_restore(u, LIST_OBJ(n, struct unit_local, node), sql);
+	LIST_EACH (n, &u->list) {
+		struct unit_local *l = LIST_OBJ(n, struct unit_local, node);
+
+		if (!is_table(l->name))
+			add_restore(u, l, sql);
+	}
+	/* With the role that the unit began with. */
+	LIST_EACH (n, &u->list) {
+		struct unit_local *l = LIST_OBJ(n, struct unit_local, node);
+
+		if (is_table(l->name))
+			unittemp_drop(sql, u->prefix, l->number, l->name);
+	}
 	LIST_EACH (n, &u->list)
 		add_forget(u, LIST_OBJ(n, struct unit_local, node), sql);
 }

@@ -1,6 +1,7 @@
 /* unitlocal: parameters that a unit has set for its transaction only, by SET LOCAL. The RELEASE of
- * its savepoint would keep them, so they get their values from before ahead of it. Makes the
- * statements for that, and does no I/O. */
+ * its savepoint would keep them, so they get their values from before ahead of it. Temporary tables
+ * ON COMMIT DROP are dropped with them (unittemp.h). Makes the statements for that, and does no
+ * I/O. */
 #ifndef PGWITH_SCOPE_UNITLOCAL_H
 #define PGWITH_SCOPE_UNITLOCAL_H
 

@@ -170,7 +170,7 @@ unitname_send(const struct unit_names *names, struct unit_names *sent, char type
 		add_name(sent, 0, "", NULL); /* PostgreSQL refuses it */
 		return;
 	}
-	if (type == 'P' && unitkind_any(text, strlen(text), flags))
+	if (type == 'P' && unitkind_is_noted(text, strlen(text), flags))
 		shared = new_text(text);
 	if (type == 'B' && (x = unitname_coming(names, sent, 'S', text)) != NULL)
 		shared = x->shared;

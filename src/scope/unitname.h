@@ -1,5 +1,5 @@
 /* unitname: the prepared statements and portals of a member whose statement is more than an
- * ordinary one to its unit (unitkind.h). What is not there is ordinary. No I/O.
+ * ordinary one to its unit (unitkind.h), or a COPY. What is not there is ordinary. No I/O.
  *
  * A member may send very many messages ahead, of which each gives a name. So nothing here walks
  * over what there is, and portals have their statement's text in common with it. */

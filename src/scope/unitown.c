@@ -87,9 +87,85 @@ flatten(struct own *o)
 	close_parts(o, guard);
 }
 
+/* How much has been written to the tables that deferrable constraints are about, in the scope's
+ * transaction: a number that only grows in a unit. What follows makes a SELECT of it. */
+#define WITH_DEFERRABLE                                                                        \
+	"WITH d AS (SELECT c.conname, c.connamespace, c.conrelid, c.confrelid, c.condeferred " \
+	"FROM pg_catalog.pg_constraint c WHERE c.condeferrable AND NOT "                       \
+	"pg_catalog.pg_is_other_temp_schema(c.connamespace)), "                                \
+	"w AS (SELECT coalesce(pg_catalog.sum(pg_catalog.int8pl("                              \
+	"pg_catalog.pg_stat_get_xact_tuples_inserted(x.r), pg_catalog.int8pl("                 \
+	"pg_catalog.pg_stat_get_xact_tuples_updated(x.r), "                                    \
+	"pg_catalog.pg_stat_get_xact_tuples_deleted(x.r)))), 0)::pg_catalog.text AS n "        \
+	"FROM (SELECT conrelid FROM d UNION SELECT confrelid FROM d) x(r)) "
+
+static void
+add_look(struct own *o)
+{
+	const char *written = o->of->written;
+	struct buf sql;
+
+	buf_init(&sql, 8192);
+	buf_add_fmt(&sql, WITH_DEFERRABLE ", k AS (SELECT CASE "
+					  "WHEN NOT EXISTS (SELECT FROM d) THEN 0 ");
+	/* Without track_counts, nothing is counted. */
+	if (written)
+		buf_add_fmt(&sql,
+			    "WHEN pg_catalog.texteq(pg_catalog.current_setting('track_counts'), "
+			    "'on') AND pg_catalog.texteq((SELECT n FROM w), '%s') THEN 1 ",
+			    written);
+	buf_add_fmt(
+	    &sql, "WHEN EXISTS (SELECT FROM d JOIN pg_catalog.pg_constraint o ON "
+		  "o.conname OPERATOR(pg_catalog.=) d.conname AND "
+		  "o.connamespace OPERATOR(pg_catalog.=) d.connamespace "
+		  "WHERE d.condeferred AND NOT o.condeferred) OR EXISTS (SELECT FROM d WHERE "
+		  "d.condeferred AND NOT pg_catalog.has_schema_privilege(d.connamespace, 'USAGE')) "
+		  "THEN 3 ELSE 2 END AS k) "
+		  "SELECT k, CASE k WHEN 2 THEN (SELECT pg_catalog.string_agg(DISTINCT "
+		  "pg_catalog.format('%%I.%%I', n.nspname, d.conname), ', ') FROM d JOIN "
+		  "pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.connamespace "
+		  "WHERE d.condeferred) END, "
+		  "pg_catalog.current_setting('transaction_read_only'), NULL FROM k");
+	buf_add_u8(&sql, 0);
+	add_own(o, (const char *)buf_data(&sql));
+	buf_clear(&sql);
+}
+
+/* What the unit has deferred is checked now. */
+static void
+add_checks(struct own *o)
+{
+	char *sql;
+
+	switch (o->of->constraints) {
+	case UNIT_CONSTRAINTS_CHECK:
+		add_own(o, "SET CONSTRAINTS ALL IMMEDIATE");
+		if (o->of->deferred == NULL)
+			break;
+		sql = mem_printf("SET CONSTRAINTS %s DEFERRED", o->of->deferred);
+		add_own(o, sql);
+		free(sql);
+		break;
+	case UNIT_CONSTRAINTS_TRY:
+		add_own_with(o, "SAVEPOINT ", "_check");
+		add_own(o, "SET CONSTRAINTS ALL IMMEDIATE");
+		add_own_with(o, "ROLLBACK TO SAVEPOINT ", "_check");
+		add_own_with(o, "RELEASE SAVEPOINT ", "_check");
+		break;
+	default:
+		break;
+	}
+}
+
+unsigned
+unitown_behind_guard(enum unit_own what, enum unit_constraints constraints)
+{
+	return what == UNIT_OWN_COMMIT && constraints != UNIT_CONSTRAINTS_NONE ? 2 : 1;
+}
+
 /* What the unit has done is kept, and the next one has its savepoints. */
 static void
-end_unit(struct own *o)
+end_unit(struct own *o, enum unit_constraints constraints)
 {
 	if (o->of->flat) {
 		flatten(o);
@@ -97,6 +173,8 @@ end_unit(struct own *o)
 		add_own_with(o, "RELEASE SAVEPOINT ", "");
 		add_guard(o, "SAVEPOINT ", o->of->depth + 1);
 	}
+	if (constraints != UNIT_CONSTRAINTS_NONE)
+		add_own(o, WITH_DEFERRABLE "SELECT n, NULL FROM w");
 	add_own_with(o, "SAVEPOINT ", "");
 }
 
@@ -127,63 +205,136 @@ add_restores(struct own *o)
 	buf_clear(&sql);
 }
 
-/* Writes what keeps a timeout of a member in a parameter of ours and sets it to 0, or sets it to
- * what was kept. There is no operator in it, as a member may have set search_path. PostgreSQL
- * before 17 has no transaction_timeout, and its CASE does not evaluate what is not taken. */
+/* What is done with a timeout of a member. Its value is the result, with a 0 behind it if it was
+ * put aside. Nothing is set that has the value already: pg_settings would say that the session has
+ * set it, and its pool would believe that. There is no operator in the texts, as a member may have
+ * set search_path. PostgreSQL before 17 has no transaction_timeout, and its CASE does not evaluate
+ * what is not taken. */
+enum timeout_does {
+	TIMEOUT_SET,   /* sets it to what was put aside */
+	TIMEOUT_KEEP,  /* puts it aside, and sets it to 0 */
+	TIMEOUT_LOOK,  /* tells what was put aside */
+	TIMEOUT_FOUND, /* puts it aside if it is not 0: something has set it */
+	TIMEOUT_NONE
+};
+
 static void
-add_timeout(struct buf *sql, const char *ours, const char *name, bool keep)
+add_timeout(struct buf *sql, const char *ours, const char *name, enum timeout_does does)
 {
-	if (keep)
-		buf_add_fmt(sql,
-			    "CASE WHEN pg_catalog.current_setting('%s', true) IS NOT NULL THEN "
-			    "pg_catalog.textcat(pg_catalog.set_config('%s.%s', "
-			    "pg_catalog.current_setting('%s'), false), "
-			    "pg_catalog.set_config('%s', '0', false)) END",
-			    name, ours, name, name, name);
-	else
+	switch (does) {
+	case TIMEOUT_SET:
 		buf_add_fmt(sql,
 			    "CASE WHEN pg_catalog.textne(coalesce("
 			    "pg_catalog.current_setting('%s.%s', true), ''), '') THEN "
-			    "pg_catalog.set_config('%s', "
-			    "pg_catalog.current_setting('%s.%s'), false) END",
-			    ours, name, name, ours, name);
+			    "CASE WHEN pg_catalog.textne(pg_catalog.current_setting('%s.%s'), "
+			    "pg_catalog.current_setting('%s')) THEN pg_catalog.set_config('%s', "
+			    "pg_catalog.current_setting('%s.%s'), false) ELSE "
+			    "pg_catalog.current_setting('%s') END END",
+			    ours, name, ours, name, name, name, ours, name, name);
+		break;
+	case TIMEOUT_KEEP:
+		buf_add_fmt(sql,
+			    "CASE WHEN pg_catalog.current_setting('%s', true) IS NOT NULL THEN "
+			    "pg_catalog.textcat(pg_catalog.set_config('%s.%s', "
+			    "pg_catalog.current_setting('%s'), false), CASE WHEN "
+			    "pg_catalog.textne(pg_catalog.current_setting('%s'), '0') THEN "
+			    "pg_catalog.set_config('%s', '0', false) ELSE '' END) END",
+			    name, ours, name, name, name, name);
+		break;
+	case TIMEOUT_LOOK:
+		buf_add_fmt(sql, "pg_catalog.current_setting('%s.%s', true)", ours, name);
+		break;
+	case TIMEOUT_FOUND:
+		buf_add_fmt(sql,
+			    "CASE WHEN pg_catalog.textne(coalesce("
+			    "pg_catalog.current_setting('%s', true), '0'), '0') THEN "
+			    "pg_catalog.textcat(pg_catalog.set_config('%s.%s', "
+			    "pg_catalog.current_setting('%s', true), false), "
+			    "pg_catalog.set_config('%s', '0', false)) ELSE "
+			    "pg_catalog.current_setting('%s.%s', true) END",
+			    name, ours, name, name, name, ours, name);
+		break;
+	case TIMEOUT_NONE:
+		buf_add_fmt(sql, "NULL");
+		break;
+	}
 }
 
+/* Adds one statement, whose result has a column for each timeout. */
 static void
-add_timeouts(struct own *o, bool keep)
+add_timeouts(struct own *o, enum timeout_does first, enum timeout_does others)
 {
-	size_t first = !keep && o->of->resets ? 1 : 0;
 	struct buf sql;
 
 	buf_init(&sql, 8192);
-	for (size_t i = first; i < UNITLOCAL_TIMEOUTS; i++) {
-		buf_add_fmt(&sql, i > first ? ", " : "SELECT ");
-		add_timeout(&sql, o->of->name, unitlocal_timeouts[i], keep);
+	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
+		buf_add_fmt(&sql, i > 0 ? ", " : "SELECT ");
+		add_timeout(&sql, o->of->name, unitlocal_timeouts[i], i > 0 ? others : first);
 	}
 	buf_add_u8(&sql, 0);
 	add_own(o, (const char *)buf_data(&sql));
 	buf_clear(&sql);
 }
 
+/* At the end of a unit. */
+static void
+keep_timeouts(struct own *o)
+{
+	add_timeouts(o, TIMEOUT_KEEP, o->of->exposed ? TIMEOUT_KEEP : TIMEOUT_FOUND);
+}
+
 void
-unitown_keep_timeouts(struct buf *sql, const char *name)
+unitown_keep_timeouts(struct buf *sql, const char *name, bool exposed)
 {
 	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
 		buf_add_fmt(sql, ", ");
-		add_timeout(sql, name, unitlocal_timeouts[i], true);
+		add_timeout(sql, name, unitlocal_timeouts[i],
+			    i == 0 || exposed ? TIMEOUT_KEEP : TIMEOUT_FOUND);
 	}
 }
 
-/* Do the modes say READ ONLY? */
+/* Reads the modes of a BEGIN. Returns false if they are not understood. */
+static bool
+read_modes(const char *modes, unsigned flags, struct sqlmodes *out)
+{
+	struct sqltext at;
+
+	*out = (struct sqlmodes){.begins = true};
+	sqltext_init(&at, modes, strlen(modes), flags);
+	return sqlmodes_read_list(&at, out);
+}
+
+bool
+unitown_only_reads(const char *modes, unsigned flags)
+{
+	struct sqlmodes read;
+
+	return read_modes(modes, flags, &read) && read.access == SQLMODES_READ_ONLY;
+}
+
+bool
+unitown_names_access(const char *modes, unsigned flags)
+{
+	struct sqlmodes read;
+
+	return read_modes(modes, flags, &read) &&
+	       (read.access == SQLMODES_READ_ONLY || read.access == SQLMODES_READ_WRITE);
+}
+
 static bool
 only_reads(const struct own *o)
 {
-	struct sqlmodes modes = {.begins = true};
-	struct sqltext at;
-
-	sqltext_init(&at, o->of->modes, strlen(o->of->modes), o->of->flags);
-	return sqlmodes_read_list(&at, &modes) && modes.access == SQLMODES_READ_ONLY;
+	return unitown_only_reads(o->of->modes, o->of->flags);
 }
+
+/* Closes the descriptors of large objects, which PostgreSQL would keep open for the units behind,
+ * those of other members, too. It has no list of them; but it always gives the lowest free number,
+ * so behind so many that are free there are none. */
+static const char close_large[] =
+    "DO $u$ DECLARE free int := 0; BEGIN FOR i IN 0..2147483646 LOOP BEGIN "
+    "PERFORM pg_catalog.lo_close(i); free := 0; "
+    "EXCEPTION WHEN undefined_object THEN free := free OPERATOR(pg_catalog.+) 1; END; "
+    "EXIT WHEN free OPERATOR(pg_catalog.>) 50; END LOOP; END $u$";
 
 static void
 add_reset(struct own *o)
@@ -210,33 +361,45 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 	case UNIT_OWN_RESTART:
 		add_reset(&o);
 		if (of->timed)
-			add_timeouts(&o, true);
-		end_unit(&o);
+			keep_timeouts(&o);
+		end_unit(&o, UNIT_CONSTRAINTS_NONE);
 		break;
 	case UNIT_OWN_START:
 		add_own(&o, "DEALLOCATE ALL");
-		add_timeouts(&o, true);
+		add_timeouts(&o, TIMEOUT_KEEP, TIMEOUT_KEEP);
 		add_guard(&o, "SAVEPOINT ", 1);
 		add_own_with(&o, "SAVEPOINT ", "");
 		break;
 	case UNIT_OWN_OPEN:
 		/* Inside of the unit's savepoint: so its ROLLBACK sets them to 0 again. */
-		add_timeouts(&o, false);
+		if (of->timed)
+			add_timeouts(&o, of->resets ? TIMEOUT_NONE : TIMEOUT_SET,
+				     of->exposed ? TIMEOUT_SET : TIMEOUT_LOOK);
+		if (of->reads_only)
+			add_own(&o, "SELECT pg_catalog.set_config('transaction_read_only', 'on', "
+				    "true) WHERE pg_catalog.current_setting("
+				    "'default_transaction_read_only')::pg_catalog.bool");
 		break;
-	case UNIT_OWN_COMMIT:
+	case UNIT_OWN_EXPOSE:
+		add_timeouts(&o, TIMEOUT_NONE, TIMEOUT_SET);
+		break;
+	case UNIT_OWN_KEEP:
+		add_timeouts(&o, TIMEOUT_NONE, of->exposed ? TIMEOUT_KEEP : TIMEOUT_FOUND);
+		break;
+	case UNIT_OWN_LOOK:
 		/* From here on, the member's timeouts hit nothing: PostgreSQL ends
 		 * statement_timeout ahead of a commit, too. */
 		if (of->timed)
-			add_timeouts(&o, true);
-		/* The checks of deferred constraints are done and undone again: so the constraints
-		 * stay deferred, and are checked once more at the end of the scope. */
-		add_own_with(&o, "SAVEPOINT ", "_check");
-		add_own(&o, "SET CONSTRAINTS ALL IMMEDIATE");
-		add_own_with(&o, "ROLLBACK TO SAVEPOINT ", "_check");
-		add_own_with(&o, "RELEASE SAVEPOINT ", "_check");
+			keep_timeouts(&o);
+		add_look(&o);
+		break;
+	case UNIT_OWN_COMMIT:
+		add_checks(&o);
 		add_own(&o, "CLOSE ALL");
+		if (of->large)
+			add_own(&o, close_large);
 		add_restores(&o);
-		end_unit(&o);
+		end_unit(&o, of->constraints);
 		break;
 	case UNIT_OWN_UNDO:
 		add_guard(&o, "ROLLBACK TO SAVEPOINT ", of->depth);
@@ -269,7 +432,7 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 	case UNIT_OWN_TIDY:
 		add_own(&o, "DISCARD TEMP");
 		add_own(&o, "SELECT pg_catalog.pg_advisory_unlock_all()");
-		end_unit(&o);
+		end_unit(&o, UNIT_CONSTRAINTS_NONE);
 		break;
 	case UNIT_OWN_CAPTURE:
 		add_each(&o, &of->locals->capture);

@@ -23,7 +23,10 @@ enum unit_own {
 	UNIT_OWN_NONE,
 	UNIT_OWN_START,   /* forgets statements that others have prepared; makes the savepoints */
 	UNIT_OWN_RESTART, /* forgets parameters, too */
-	UNIT_OWN_OPEN,    /* gives the member its timeouts */
+	UNIT_OWN_OPEN,    /* gives the member its timeouts, and its READ ONLY by default */
+	UNIT_OWN_EXPOSE,  /* in a BEGIN: sets the other timeouts, too */
+	UNIT_OWN_KEEP,    /* in a BEGIN: puts them aside again */
+	UNIT_OWN_LOOK,    /* ahead of COMMIT: which constraints may have to be checked? */
 	UNIT_OWN_COMMIT,
 	UNIT_OWN_UNDO,
 	UNIT_OWN_MODES,   /* SET TRANSACTION of the modes of a BEGIN */
@@ -36,6 +39,16 @@ enum unit_own {
 	UNIT_OWN_FAIL,    /* makes the member's transaction fail */
 };
 
+/* What LOOK has found about deferrable constraints. */
+enum unit_constraints {
+	UNIT_CONSTRAINTS_NONE,  /* the database has none */
+	UNIT_CONSTRAINTS_QUIET, /* the unit has not written what they are about */
+	UNIT_CONSTRAINTS_CHECK, /* check what the unit has deferred */
+	/* The same, but what is deferred initially cannot be told by name from what is not: do the
+	 * checks and undo them, so the constraints stay deferred. */
+	UNIT_CONSTRAINTS_TRY
+};
+
 /* What the sequences depend on. */
 struct unitown {
 	const char *name;  /* of the unit's savepoint */
@@ -45,9 +58,17 @@ struct unitown {
 	unsigned flags;    /* of sqltext_init(), for the modes */
 	const struct unit_locals *locals;
 	/* Members may have set timeouts that must not hit our statements, nor the scope's
-	 * transaction between units: OPEN sets them, and what ends the unit keeps them on the
-	 * server and sets them to 0. */
-	bool timed;
+	 * transaction: they are put aside on the server, in parameters of ours. OPEN sets
+	 * statement_timeout, and what ends the unit puts it aside again. With the other two
+	 * PostgreSQL would end the scope, so pgwith keeps them itself: they are `exposed` only
+	 * while something runs that may look at them. */
+	bool timed, exposed;
+	bool large;      /* of COMMIT: the unit may have opened large objects */
+	bool reads_only; /* of OPEN: the unit is READ ONLY if that is the member's default */
+	/* Of LOOK: what its row had at the end of the unit before; NULL: it must not be quiet. */
+	const char *written;
+	enum unit_constraints constraints; /* of COMMIT */
+	const char *deferred; /* of COMMIT: names of those that are deferred initially; or NULL */
 	bool resets; /* of OPEN: the unit begins by setting statement_timeout, so it need not */
 };
 
@@ -56,10 +77,20 @@ struct unitown {
 unsigned unitown_add(struct buf *out, enum unit_own, const struct unitown *);
 
 /* Adds, behind the expressions of a SELECT, what keeps the member's timeouts and sets them to 0. */
-void unitown_keep_timeouts(struct buf *sql, const char *name);
+void unitown_keep_timeouts(struct buf *sql, const char *name, bool exposed);
 
-/* Does the sequence make the next guard, if it succeeds? The last statement of such a one makes the
- * unit's savepoint, the one before it makes the guard. */
+/* Do the modes, as of a BEGIN, say READ ONLY? Do they say whether it is READ ONLY? */
+bool unitown_only_reads(const char *modes, unsigned flags);
+bool unitown_names_access(const char *modes, unsigned flags);
+
+/* Does the sequence make the next guard, if it succeeds? Behind that there are
+ * unitown_behind_guard() statements, of which the last one makes the unit's savepoint. */
 bool unitown_ends_unit(enum unit_own);
+unsigned unitown_behind_guard(enum unit_own, enum unit_constraints);
+
+/* The row of LOOK: enum unit_constraints, `deferred`, whether the transaction is READ ONLY. That of
+ * COMMIT, unless there are no such constraints: `written`. */
+#define UNITOWN_LOOK_COLUMNS    4
+#define UNITOWN_WRITTEN_COLUMNS 2
 
 #endif

@@ -9,7 +9,8 @@
 
 #include "wire/sqltext.h"
 
-/* Called for each parameter. `name` is NULL for RESET ALL. `local`: for the transaction. */
+/* Called for each parameter. `name` is NULL for RESET ALL, and in double quotes for a temporary
+ * table that is to be dropped at the end of the transaction. `local`: for the transaction. */
 typedef void unitset_fn(void *arg, const char *name, bool local);
 
 /* Finds the parameters that one statement sets: SET, RESET, and calls of set_config() with a name

@@ -144,6 +144,103 @@ def too_long(t):
     equal(t.value("SELECT count(*) FROM t"), str(2 * len(TOO_LONG)), "rows")
 
 
+def told(w, steps):
+    """Sends the parts, each when what is named with it has come, and a last query. Tells what has come in all."""
+    result = wire.Result()
+
+    def send(data):
+        try:
+            w.send(data)
+        except ConnectionError:
+            pass  # what has come before that is still to be read
+    try:
+        for data, until in steps:
+            send(data)
+            if until:
+                while not result.kinds.endswith(until):
+                    w.take(*w.read(), result)
+        send(query("SELECT 'the end'"))
+        while not (result.rows[-1:] == [("the end",)] and result.kinds.endswith("Z")):
+            w.take(*w.read(), result)
+        end = "open"
+    except (wire.Closed, ConnectionError):
+        end = "closed"
+    except TimeoutError:
+        end = "hangs"
+    # A pool closes a portal ahead of its Bind.
+    errors = [(e.severity, e.sqlstate, e.message.replace("type 0x43", "type 0x42")) for e in result.errors]
+    return result.kinds.replace("S", ""), result.rows, result.tags, errors, result.status, end
+
+
+COPY, DATA, DONE = query("COPY t FROM STDIN"), wire.copy_data(b"1\n"), wire.copy_done()
+XCOPY = wire.extended("COPY t FROM STDIN")
+BAD = wire.copy_data(b"x\n")
+OTHERS = {"Parse": wire.parse("COMMIT"), "Bind": wire.bind(), "Execute": wire.execute(), "Describe": wire.describe("P", ""),
+          "Close": wire.close_("P", ""), "Query": query("SELECT 1"), "FunctionCall": wire.message("F", b"\0" * 20)}
+
+
+def copies():
+    """Names of what is sent around a COPY, and its parts: bytes, and the type of the message that ends the wait for answers."""
+    for name, other in OTHERS.items():
+        for begin in b"", query("BEGIN"):
+            for copy in COPY, XCOPY:
+                for data in b"", DATA:
+                    title = "%s in a COPY, %r" % (name, (begin[:1], copy[:1], data[:1]))
+                    if begin:
+                        # Else what stands before it could end, or not end, before the member does.
+                        yield title + ", at once", [(begin, "Z"), (copy + data + other + wire.sync(), None)]
+                    yield title, [(begin + copy + wire.flush() * (copy is XCOPY), "G"), (data + other + wire.sync(), None)]
+        yield name + " behind an extended COPY", [(XCOPY + DATA + DONE + other + wire.sync(), None)]
+        yield name + " behind an extended COPY that is open", [(XCOPY + wire.flush(), "G"), (DATA + DONE + other + wire.sync(), None)]
+        yield name + " behind an extended COPY that fails", [(XCOPY + BAD + DONE + other + wire.sync(), None)]
+        yield name + " behind a COPY", [(COPY + DATA + DONE + other + wire.sync(), None)]
+    yield "COPY TO and more", [(wire.extended("COPY (SELECT 1) TO STDOUT") + wire.extended("SELECT 2") + wire.sync(), None)]
+    yield "two extended COPY", [(XCOPY + DATA + DONE + XCOPY + DATA + DATA + DONE + wire.sync(), None)]
+    yield "COPY that cannot be opened", [(wire.extended("COPY nothing FROM STDIN") + DATA + DONE + wire.sync() + query("SELECT 1"), None)]
+    yield "COPY by a named statement", [(wire.parse("/* */ copy t from stdin", "x") + wire.bind((), "y", "x") + wire.execute("y") + DATA +
+                                         DONE + wire.bind((), "z", "x") + wire.execute("z") + DATA + DONE + wire.sync(), None)]
+    for begin in b"", query("BEGIN"):
+        for syncs in 1, 2, 3:
+            yield ("%d Sync behind a COPY that fails, %r" % (syncs, begin[:1]),
+                   [(begin, "Z" if begin else None), (COPY + BAD + DONE + wire.sync() * syncs + query("ROLLBACK") + query("SELECT 7"), None)])
+            yield ("%d Sync in a COPY that fails, %r" % (syncs, begin[:1]),
+                   [(begin + COPY, "G"), (wire.sync() * syncs + BAD, "E"), (DONE, None), (query("ROLLBACK") + query("SELECT 7"), None)])
+            yield ("%d Sync in and behind a COPY, %r" % (syncs, begin[:1]),
+                   [(begin + COPY, "G"), (wire.sync() + DATA + wire.flush() + DONE + wire.sync() * syncs + query("SELECT 7"), None)])
+            yield ("%d Sync in an extended COPY, %r" % (syncs, begin[:1]),
+                   [(begin + XCOPY + wire.flush(), "G"), (wire.sync() * syncs + DATA + DONE + wire.sync() + query("SELECT 7"), None)])
+    yield "two COPY in a text", [(query("COPY t FROM STDIN; COPY t FROM STDIN") + DATA + DONE + DATA + DONE + query("SELECT 7"), None)]
+    yield "two COPY in a text of parts", [(query("BEGIN; COPY t FROM STDIN; COMMIT; COPY t FROM STDIN; SELECT 6") +
+                                           DATA + DONE + DATA + DATA + DONE + query("SELECT 7"), None)]
+    yield "three COPY in a part", [(query("BEGIN; COPY t FROM STDIN; COPY (SELECT 1) TO STDOUT; COPY t FROM STDIN; COMMIT; COPY t FROM STDIN") +
+                                    (DATA + DONE) * 3 + query("SELECT 7"), None)]
+    yield "a COPY in a text of parts that fails", [(query("BEGIN; COPY t FROM STDIN; COMMIT; COPY t FROM STDIN") +
+                                                    BAD + DONE + DATA + DONE + query("ROLLBACK") + query("SELECT 7"), None)]
+    yield "another message in a text of parts", [(query("BEGIN; COPY t FROM STDIN; COMMIT"), "G"), (DATA + query("SELECT 7"), None)]
+
+
+@test(timeout=600)
+def in_a_copy(t):
+    """whatever a member sends in or behind a COPY: it is answered as directly, and the scope goes on"""
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(size=3)
+    c, member = enter(t, d)
+    other = member()
+    backend = other.backend()
+    wrong = 0
+    for name, steps in copies():
+        a, m = t.direct(), member()
+        one, two = told(a, steps), told(m, steps)
+        a.close()
+        m.drop()
+        if one != two:
+            note("%s\n    direct %s\n    member %s" % (name, one, two))
+            wrong += 1
+        equal(other.backend(), backend, "the backend behind " + name)
+    equal(wrong, 0, "answers that differ")
+    check(not c.ask("LEAVE").errors, "the scope has lived")
+
+
 def worst_answer(t, d, work):
     """The longest time, in seconds, that another session waits for an answer of the daemon while work() is done."""
     other, stop, worst = d.connect("db"), threading.Event(), [0]

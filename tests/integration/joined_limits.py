@@ -6,22 +6,8 @@ import signal
 import threading
 import time
 
-from pgwtest import check, equal, main, note, slow_factor, test, wait_until, wire
-from pgwtest.wire import query
-
-
-def enter(t, d, statement="ENTER a JOINABLE"):
-    """The owner of a joinable scope, and a function that makes members of it."""
-    c = d.connect("db")
-    t.defer(c.close)
-    c.sql(statement)
-    token = c.ask("SHOW SCOPES").rows[0][-1]
-
-    def member(**more):
-        w = d.connect("db", options="-c pgwith.join=" + token, **more)
-        t.defer(w.close)
-        return w
-    return c, member
+from pgwtest import check, equal, main, note, test, wait_until, wire
+from pgwtest.joined import enter
 
 
 class Trouble:
@@ -123,6 +109,7 @@ class Model:
     def reads(self, w):
         r = self.ask(w, "BEGIN READ ONLY")
         if r.errors:
+            equal(r.status, "I", "the status behind a BEGIN that has failed: %s" % r.errors[0])
             return True
         e = w.ask("INSERT INTO t VALUES (-1)").errors[0]
         check(e.sqlstate in ("25006", "57014"), "writing in READ ONLY: %s" % e)
@@ -256,6 +243,172 @@ def timeouts_and_deferred_checks(t):
         answers.append(got)
         w.sql("DELETE FROM t")
     equal(answers[1], answers[0], "the answers")
+    c.sql("EXIT")
+    d.quiet()
+
+
+IDLE = "idle_in_transaction_session_timeout"
+
+
+@test
+def idle_in_transaction(t):
+    """a member that breaks its own idle_in_transaction_session_timeout is ended as by PostgreSQL, and nobody else"""
+    t.sql("CREATE TABLE t (n int UNIQUE)")
+    d = t.daemon()
+    c, member = enter(t, d)
+    calm = member()
+    ways = (("option", ["BEGIN"], {IDLE: "300ms"}),
+            ("SET before", ["SET %s = 300" % IDLE, "BEGIN"], {}),
+            ("SET in it", ["BEGIN", "SET %s TO '300ms'" % IDLE], {}),
+            ("SET LOCAL", ["BEGIN", "SET LOCAL %s = 300" % IDLE], {}),
+            ("set_config", ["BEGIN; SELECT set_config('%s', '300', false)" % IDLE], {}),
+            ("in a savepoint", ["BEGIN", "SAVEPOINT s", "SET %s = 300" % IDLE], {}),
+            ("in a failed one", ["SET %s = 300" % IDLE, "BEGIN", "SELECT 1/0"], {}))
+    for how, statements, options in ways:
+        told = []
+        for w in t.direct(**options), member(**options):
+            for s in statements:
+                w.ask(s)
+            if how != "in a failed one":
+                w.ask("INSERT INTO t VALUES (1)")
+                equal(w.value("SHOW " + IDLE), "300ms", "the member's own: " + how)
+            began = time.monotonic()
+            e = w.until_closed().errors[-1]
+            told.append((e.severity, e.sqlstate, e.message))
+            check(time.monotonic() - began > 0.1, "too early: " + how)
+        equal(told[1], told[0], how)
+        equal(calm.value("SELECT count(*) FROM t"), "0", "what its unit has left")
+        equal(calm.value("SHOW " + IDLE), "0", "another member's")
+    # One that is back in time, one that has taken it back, one whose statement is long, one outside of a BEGIN.
+    w = member()
+    w.ask("BEGIN")
+    w.ask("SET %s = '700ms'" % IDLE)
+    for _ in range(6):
+        time.sleep(0.2)
+        w.sql("SELECT 1")
+    w.sql("SELECT pg_sleep(1)")
+    w.ask("SAVEPOINT s")
+    w.ask("SET %s = 100" % IDLE)
+    equal(w.ask("ROLLBACK TO s").tags, ["ROLLBACK"], "the tag")
+    equal(w.value("SHOW " + IDLE), "700ms", "behind ROLLBACK TO")
+    w.ask("SET %s = 0" % IDLE)
+    time.sleep(0.8)
+    w.sql("INSERT INTO t VALUES (2)")
+    w.ask("COMMIT")
+    w.ask("SET %s = 200" % IDLE)
+    time.sleep(0.4)
+    equal(w.value("SHOW " + IDLE), "200ms", "outside of a BEGIN")
+    w.ask("BEGIN; SET %s = 10000" % IDLE)
+    w.ask("ROLLBACK")
+    equal(w.value("SELECT setting FROM pg_settings WHERE name = '%s'" % IDLE), "200", "behind a ROLLBACK")
+    equal([w.ask(s).tags for s in ("RESET ALL", "BEGIN")], [["RESET"], ["BEGIN"]], "the tags")
+    time.sleep(0.4)
+    w.sql("COMMIT")
+    c.sql("EXIT")
+    equal(t.value("SELECT string_agg(n::text, ',') FROM t"), "2", "rows")
+    d.quiet()
+
+
+@test
+def idle_limit_of_the_role(t):
+    """an idle_in_transaction_session_timeout that the database has ends a member, and not the scope"""
+    t.sql('ALTER DATABASE "%s" SET %s = 300' % (t.database, IDLE))
+    d = t.daemon()
+    c, member = enter(t, d)
+    w, calm = member(), member()
+    time.sleep(0.5)
+    equal(calm.value("SHOW " + IDLE), "300ms", "its value")
+    w.ask("BEGIN")
+    equal(w.until_closed().errors[-1].sqlstate, "25P03", "what it is told")
+    equal(calm.value("SELECT 1"), "1", "another one goes on")
+    calm.ask("SET %s = 0" % IDLE)
+    calm.ask("BEGIN")
+    time.sleep(0.5)
+    equal(calm.ask("COMMIT").tags, ["COMMIT"], "the tag")
+    c.sql("EXIT")
+    d.quiet()
+
+
+@test
+def new_inside(t):
+    """ENTER NEW of owner or member on a pool whose servers the scope has all: 40P01 with the circle, at once"""
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(size=1, wait_timeout="20s")
+    c, member = enter(t, d)
+    m = member()
+    inner = None
+    for w in c, m, inner:
+        if w is None:
+            m.sql("ENTER i JOINABLE")
+            token = m.ask("SHOW SCOPES").rows[0][-1]
+            w = d.connect("db", options="-c pgwith.join=" + token)
+            t.defer(w.close)
+        began = time.monotonic()
+        e = w.ask("ENTER b ON db NEW").errors[0]
+        equal(e.sqlstate, "40P01", "the error: %s" % e)
+        check("waits for pool" in e.detail, "the circle: %s" % e.detail)
+        check(time.monotonic() - began < 10, "at once")
+        equal(w.value("SELECT 1"), "1", "it goes on")
+    m.sql("EXIT")
+    c.sql("EXIT")
+    # With another server it is entered, or waited for, as that one can come back.
+    d = t.daemon(size=2, wait_timeout="20s")
+    c, member = enter(t, d)
+    m, x = member(), d.connect("db")
+    t.defer(x.close)
+    m.sql("ENTER b NEW")
+    m.sql("EXIT")
+    x.sql("BEGIN")
+    x.sql("SELECT 1")
+    m.send(wire.query("ENTER b NEW"))
+    wait_until(lambda: d.waiting("db") == 1, 5, "it waits")
+    x.sql("COMMIT")
+    check(not m.until_ready().errors, "it is entered")
+    m.sql("EXIT")
+    c.sql("EXIT")
+    d.quiet()
+
+
+@test
+def who_does_not_read(t):
+    """a member that does not read what it is told without PostgreSQL waits, and the scope is not lost"""
+    d = t.daemon()
+    c, member = enter(t, d)
+    w = member()
+    w.sock.settimeout(1)
+    one = wire.query("COMMIT;" * 1000)
+    try:
+        for _ in range(400):
+            w.sock.sendall(one)
+        check(False, "all was taken, but nothing read")
+    except OSError:
+        pass
+    equal(c.ask("SHOW SCOPES").rows[0][1], "a", "the scope")
+    w.sock.close()
+    equal(member().value("SELECT 1"), "1", "the next member")
+    check(not d.log_has("joined scope lost"), "the scope is not lost")
+    c.sql("EXIT")
+    d.quiet()
+
+
+@test
+def gone_behind_much(t):
+    """a member that hangs up in the middle of a message, behind much that waits for its query: the query is cancelled at once"""
+    d = t.daemon()
+    c, member = enter(t, d)
+    w, other = member(), member()
+    w.send(wire.query("SELECT pg_sleep(100)"))
+    wait_until(lambda: any("pg_sleep" in r["query"] for r in t.activity()), 5, "the query runs")
+    w.sock.settimeout(2)
+    try:
+        w.sock.sendall(wire.query("SELECT 1 /* %s */" % ("x" * 1000)) * 800 + wire.parse("SELECT $1") +
+                       wire.bind([b"y" * 50000000])[:3000000])
+    except OSError:
+        pass
+    w.sock.close()
+    began = time.monotonic()
+    equal(other.value("SELECT 1"), "1", "the next member")
+    check(time.monotonic() - began < 25, "at once")
     c.sql("EXIT")
     d.quiet()
 

@@ -38,7 +38,7 @@ write_messages(struct buf *b, char *out)
 		else if (f.type == 'Z')
 			snprintf(out + strlen(out), 4096 - strlen(out), "%sZ%c", *out ? "; " : "",
 				 *body);
-		else if (f.type == 'S' || f.type == 'f')
+		else if (f.type == 'S' || f.type == 'f' || f.type == 'H')
 			snprintf(out + strlen(out), 4096 - strlen(out), "%s%c", *out ? "; " : "",
 				 f.type);
 		at += FRAME_HEADER + f.body;
@@ -112,11 +112,9 @@ error(const char *sqlstate)
 	buf_clear(&b);
 }
 
-#define COMMIT                                                                                 \
-	"PSAVEPOINT u_check; PSET CONSTRAINTS ALL IMMEDIATE; PROLLBACK TO SAVEPOINT u_check; " \
-	"PRELEASE SAVEPOINT u_check; PCLOSE ALL; " NEXT
-#define NEXT "PRELEASE SAVEPOINT u; PSAVEPOINT u_g; PSAVEPOINT u; S"
-#define UNDO "PROLLBACK TO SAVEPOINT u_g; PSAVEPOINT u; S"
+#define COMMIT "PCLOSE ALL; " NEXT
+#define NEXT   "PRELEASE SAVEPOINT u; PSAVEPOINT u_g; PSAVEPOINT u; S"
+#define UNDO   "PROLLBACK TO SAVEPOINT u_g; PSAVEPOINT u; S"
 
 /* The server has answered our statements, all but the last `missing` ones. */
 static void
@@ -126,6 +124,44 @@ completed(unsigned missing)
 
 	for (unsigned i = 0; i + missing < count; i++)
 		ck_assert_int_eq(server('C', "SELECT 1", 9), UNIT_DROP);
+}
+
+/* A row of LOOK or of COMMIT. */
+static void
+row(const char *const *values, unsigned count)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	buf_add_u16(&b, (uint16_t)count);
+	for (unsigned i = 0; i < count; i++) {
+		buf_add_u32(&b, values[i] ? (uint32_t)strlen(values[i]) : UINT32_MAX);
+		if (values[i])
+			buf_add(&b, values[i], strlen(values[i]));
+	}
+	ck_assert_int_eq(server('D', buf_data(&b), b.len), UNIT_DROP);
+	buf_clear(&b);
+}
+
+/* The end of a unit has been asked about: `kind` of enum unit_constraints. */
+static void
+looked(char kind, const char *deferred)
+{
+	char text[2] = {kind, 0};
+	const char *const values[] = {text, deferred, "off", NULL};
+
+	ck_assert_ptr_nonnull(strstr(to_server(), "FROM k; S"));
+	row(values, 4);
+	completed(0);
+	ready("T");
+}
+
+/* There are no deferrable constraints. */
+static void
+commits(const char *what)
+{
+	looked('0', NULL);
+	ck_assert_str_eq(to_server(), what);
 }
 
 static void
@@ -159,7 +195,7 @@ START_TEST(a_statement_is_a_unit)
 	begin_query("INSERT INTO t VALUES (1)");
 	ck_assert_int_eq(server('C', NULL, 0), UNIT_PASS);
 	ck_assert_int_eq(server('Z', "T", 1), UNIT_DROP);
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ck_assert_str_eq(to_member(), "");
 	/* The answers of our own statements are not the member's, but changes of parameters are. */
 	ck_assert_int_eq(server('C', NULL, 0), UNIT_DROP);
@@ -202,7 +238,7 @@ START_TEST(a_block_is_a_unit)
 	ready("T");
 	ck_assert_str_eq(to_member(), "ZT");
 	ck_assert_int_eq(query("END"), UNIT_DROP);
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "CCOMMIT; ZI");
 	ck_assert(unit_is_idle(&u));
@@ -229,7 +265,7 @@ START_TEST(a_commit_that_is_refused)
 {
 	begin_block();
 	query("COMMIT");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	error("23503");
 	ready("E");
 	ck_assert_str_eq(to_server(), UNDO);
@@ -347,7 +383,7 @@ START_TEST(a_text_of_parts)
 	/* Blanks stand for what was before, a character each. */
 	ck_assert_str_eq(to_server(), "Q                 SELECT 'ä';");
 	ready("T");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "CCOMMIT");
 	ck_assert_str_eq(to_server(), "Q                                     SELECT 2");
@@ -421,7 +457,7 @@ START_TEST(an_exchange_is_a_unit)
 	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
 	ck_assert_int_eq(query("SELECT 2"), UNIT_HOLD);
 	ready("T");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "ZI");
 }
@@ -438,7 +474,7 @@ START_TEST(control_in_an_exchange)
 	ck_assert_int_eq(server('Z', "T", 1), UNIT_DROP);
 	ck_assert_str_eq(to_member(), "");
 	ck_assert_int_eq(execute(), UNIT_DROP);
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "CCOMMIT");
 	ck_assert_int_eq(member('S', NULL, 0), UNIT_DROP);
@@ -556,7 +592,7 @@ START_TEST(a_text_that_changes_how_it_is_read)
 	to_server();
 	server('S', "client_encoding\0LATIN1", 23);
 	ready("T");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "ZI");
 }
@@ -584,6 +620,7 @@ START_TEST(a_set_local_ends_with_the_unit)
 	ck_assert_str_eq(to_server(), "QSET LOCAL work_mem = '1MB'");
 	ready("T");
 	query("COMMIT");
+	looked('0', NULL);
 	ck_assert_ptr_nonnull(strstr(to_server(), "set_config( E'work_mem', pg_catalog.substr("));
 	ready("T");
 	ck_assert_uint_eq(u.locals.list.count, 0);
@@ -765,6 +802,8 @@ START_TEST(a_copy_in_an_exchange)
 		ready("E");
 		ck_assert_str_eq(to_member(), "ZE");
 		query("ROLLBACK");
+		ck_assert_str_eq(to_server(), "S"); /* closes what is unnamed */
+		ready("E");
 		ck_assert_str_eq(to_server(), UNDO);
 		ready("T");
 		to_member();
@@ -786,26 +825,60 @@ END_TEST
 START_TEST(a_copy_in_an_exchange_at_once)
 {
 	begin_block();
-	for (int i = 0; i < 2; i++) {
-		parse("", "COPY t FROM STDIN");
-		ck_assert_int_eq(execute(), UNIT_PASS);
-		ck_assert_int_eq(member('d', NULL, 0), UNIT_PASS);
-		if (i)
-			bind("");
-		else
-			ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+	parse("", "COPY t FROM STDIN");
+	ck_assert_int_eq(execute(), UNIT_PASS);
+	ck_assert_int_eq(member('d', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
+	parsed();
+	ck_assert_int_eq(server('G', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('d', NULL, 0), UNIT_HOLD);
+	server('C', NULL, 0);
+	ready("T");
+	ck_assert_str_eq(to_member(), "ZT");
+	ck_assert_str_eq(to_server(), "");
+}
+END_TEST
+
+/* PostgreSQL would close its connection. */
+START_TEST(what_has_no_place_in_a_copy)
+{
+	static const char types[] = "PBEDCQF";
+
+	begin_block();
+	parse("", "COPY t FROM STDIN");
+	ck_assert_int_eq(execute(), UNIT_PASS);
+	for (const char *at = types; *at; at++)
+		ck_assert_int_eq(member(*at, "\0\0\0\0", 4), UNIT_HOLD);
+	/* It might be a COPY TO, whose answers wait for a Flush. */
+	ck_assert_str_eq(to_server(), "H");
+	parsed();
+	server('G', NULL, 0);
+	for (const char *at = types; *at; at++)
+		ck_assert_int_eq(member(*at, "\0\0\0\0", 4), UNIT_END);
+}
+END_TEST
+
+/* In the COPY of a Query, a Sync is swallowed, or answered if the COPY had failed before. */
+START_TEST(a_sync_in_a_copy)
+{
+	begin_block();
+	begin_query("COPY t FROM STDIN");
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_HOLD);
+	server('G', NULL, 0);
+	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
-		parsed();
-		ck_assert_int_eq(server('G', NULL, 0), UNIT_PASS);
-		ck_assert_int_eq(member('d', NULL, 0), UNIT_HOLD);
-		if (i)
-			error("22P02");
-		else
-			server('C', NULL, 0);
-		ready(i ? "E" : "T");
-		ck_assert_str_eq(to_member(), i ? "ZE" : "ZT");
-		ck_assert_str_eq(to_server(), "");
-	}
+	ck_assert_int_eq(member('c', NULL, 0), UNIT_PASS);
+	ck_assert_int_eq(member('S', NULL, 0), UNIT_HOLD);
+	error("22P02");
+	ready("E");
+	ck_assert_str_eq(to_server(), "S"); /* behind a Close */
+	ready("E");
+	ready("E");
+	ck_assert_str_eq(to_member(), "");
+	server('3', NULL, 0);
+	ready("E");
+	ck_assert_str_eq(to_member(), "ZE; ZE; ZE");
 }
 END_TEST
 
@@ -870,7 +943,7 @@ START_TEST(the_member_is_gone)
 	/* In the middle of a sequence of ours. */
 	begin_query("SELECT 1");
 	ready("T");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	unit_abandon(&u);
 	ck_assert_str_eq(to_server(), "");
 	error("57014");
@@ -912,7 +985,7 @@ START_TEST(discard_all)
 			 "PSET SESSION AUTHORIZATION DEFAULT; PRESET ALL; PDEALLOCATE ALL; "
 			 "PDISCARD PLANS; PDISCARD SEQUENCES; S");
 	ready("T");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "CDISCARD ALL; ZI");
 	/* In a block it is PostgreSQL's error. */
@@ -999,7 +1072,8 @@ START_TEST(timeouts_between_units)
 	ready("T");
 	sent = to_server();
 	ck_assert_ptr_nonnull(strstr(sent, "set_config('statement_timeout', '0', false)"));
-	ck_assert_ptr_nonnull(strstr(sent, NEXT));
+	ready("T");
+	ck_assert_ptr_nonnull(strstr(to_server(), NEXT));
 	ready("T");
 	ck_assert_str_eq(to_member(), "ZI");
 	ck_assert_int_eq(query("SELECT 1"), UNIT_HOLD);
@@ -1017,6 +1091,8 @@ START_TEST(timeouts_between_units)
 	ready("T");
 	to_server();
 	ready("T");
+	to_server();
+	ready("T");
 	/* A pool that gives its server to another session needs none of it, and what it sets is put
 	 * aside at once. */
 	query("RESET statement_timeout; RESET ALL");
@@ -1025,6 +1101,8 @@ START_TEST(timeouts_between_units)
 	to_server();
 	ready("T");
 	ck_assert_ptr_nonnull(strstr(to_server(), " RESET ALL"));
+	ready("T");
+	to_server();
 	ready("T");
 	to_server();
 	ready("T");
@@ -1051,6 +1129,7 @@ START_TEST(guards)
 	for (int i = 0; i < 40; i++) {
 		begin_query("SELECT 1");
 		ready("T");
+		looked('0', NULL);
 		if (u.depth == 16) {
 			ck_assert_ptr_nonnull(strstr(to_server(), "; PRELEASE SAVEPOINT u_g; "
 								  "PSAVEPOINT u_g; PSAVEPOINT u; "
@@ -1073,7 +1152,7 @@ START_TEST(guards)
 		ready("T");
 		begin_query("SELECT 1");
 		ready("T");
-		ck_assert_str_eq(to_server(), COMMIT);
+		commits(COMMIT);
 		completed(0);
 		ready("T");
 	}
@@ -1091,7 +1170,7 @@ START_TEST(a_cancel_at_the_end_of_a_unit)
 		begin_query("INSERT INTO t VALUES (1)");
 		ck_assert_int_eq(server('C', "INSERT 0 1", 11), UNIT_DROP);
 		ready("T");
-		ck_assert_str_eq(to_server(), COMMIT);
+		commits(COMMIT);
 		completed(missing);
 		error("57014");
 		ready("E");
@@ -1104,6 +1183,52 @@ START_TEST(a_cancel_at_the_end_of_a_unit)
 }
 END_TEST
 
+/* Constraints that are deferred: in each of the ways that LOOK can find. */
+START_TEST(deferred_constraints)
+{
+	static const char *const written[] = {"12", NULL};
+
+	begin_query("INSERT INTO t VALUES (1)");
+	ready("T");
+	looked('2', "s.a, s.b");
+	ck_assert_ptr_eq(strstr(to_server(), "PSET CONSTRAINTS ALL IMMEDIATE; "
+					     "PSET CONSTRAINTS s.a, s.b DEFERRED; PCLOSE ALL"),
+			 seen);
+	row(written, 2);
+	completed(0);
+	ready("T");
+	/* What it has counted then is what the next one asks about. */
+	begin_query("SELECT 1");
+	ready("T");
+	ck_assert_ptr_nonnull(strstr(to_server(), "FROM w), '12') THEN 1"));
+	row((const char *const[]){"1", NULL, "off", NULL}, 4);
+	completed(0);
+	ready("T");
+	ck_assert_ptr_null(strstr(to_server(), "SET CONSTRAINTS ALL"));
+	row(written, 2);
+	completed(0);
+	ready("T");
+	/* Not if the member has said SET CONSTRAINTS itself. */
+	begin_query("SET CONSTRAINTS ALL DEFERRED");
+	ready("T");
+	ck_assert_ptr_null(strstr(to_server(), "THEN 1"));
+	row((const char *const[]){"3", NULL, "off", NULL}, 4);
+	completed(0);
+	ready("T");
+	ck_assert_ptr_nonnull(strstr(to_server(), "PROLLBACK TO SAVEPOINT u_check"));
+	/* The guard has been made, but not counted what was written: that is not known then. */
+	completed(2);
+	error("57014");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	begin_query("SELECT 1");
+	ready("T");
+	ck_assert_ptr_null(strstr(to_server(), "THEN 1"));
+	to_member();
+}
+END_TEST
+
 /* The tag of the last statement comes when the unit has been committed, those before it at once. */
 START_TEST(the_last_tag)
 {
@@ -1112,7 +1237,7 @@ START_TEST(the_last_tag)
 	ck_assert_int_eq(server('C', "DELETE 1", 9), UNIT_DROP);
 	ck_assert_str_eq(to_member(), "CINSERT 0 1");
 	ready("T");
-	to_server();
+	commits(COMMIT);
 	ck_assert_str_eq(to_member(), "");
 	completed(0);
 	ready("T");
@@ -1166,6 +1291,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_statement_is_a_unit);
 	tcase_add_test(t, guards);
+	tcase_add_test(t, deferred_constraints);
 	tcase_add_test(t, a_cancel_at_the_end_of_a_unit);
 	tcase_add_test(t, the_last_tag);
 	tcase_add_test(t, an_error_undoes_it_alone);
@@ -1190,6 +1316,8 @@ main(void)
 	tcase_add_test(t, discard_all);
 	tcase_add_test(t, a_copy_in_an_exchange);
 	tcase_add_test(t, a_copy_in_an_exchange_at_once);
+	tcase_add_test(t, what_has_no_place_in_a_copy);
+	tcase_add_test(t, a_sync_in_a_copy);
 	tcase_add_test(t, a_copy_in_an_exchange_is_left);
 	tcase_add_test(t, too_many_local_ones);
 	tcase_add_test(t, a_long_refusal);

@@ -1,0 +1,185 @@
+"""Joined scopes: the state of a session and of a transaction, step by step, as on direct connections: what a unit leaves to
+the next one, and to other members. Each step is a member's name (a, b) and a text, or messages up to a ReadyForQuery."""
+
+import struct
+
+from pgwtest import check, equal, main, note, test, wire
+from pgwtest.wire import query
+
+SETUP = """DROP TABLE IF EXISTS t; CREATE TABLE t (n int UNIQUE, v text);
+    INSERT INTO t SELECT g, 'v' || g FROM generate_series(1, 10) g;
+    SELECT lo_unlink(oid) FROM pg_largeobject_metadata; SELECT lo_from_bytea(4711, 'secret'), lo_from_bytea(4712, 'other');"""
+
+
+def told(w, step):
+    w.send(query(step) if isinstance(step, str) else step)
+    r = w.until_ready()
+    return (r.kinds.replace("S", ""), r.rows, r.tags, [(e.severity, e.sqlstate, e.message) for e in r.errors],
+            [n["C"] for n in r.notices], r.status)
+
+
+class Lab:
+    """Runs the same steps directly and by members of a scope, and counts what differs."""
+
+    def __init__(self, t, **pool):
+        self.t, self.wrong = t, 0
+        self.d = t.daemon(size=2, **pool)
+
+    def run(self, make, steps):
+        clients, answers = {}, []
+        try:
+            for name, step in steps:
+                if name not in clients:
+                    clients[name] = make()
+                answers.append(told(clients[name], step))
+        finally:
+            for w in clients.values():
+                w.close()
+        return answers
+
+    def same(self, title, steps, but=(), **params):
+        """`but`: numbers of steps whose answers are others, as pgwith-scopes(7) says; they are returned."""
+        self.t.sql(SETUP)
+        direct = self.run(lambda: self.t.direct(**params), steps)
+        rows = self.t.value("SELECT array_agg((n, v) ORDER BY n, v) FROM t")
+        self.t.sql(SETUP)
+        owner = self.d.connect("db")
+        owner.sql("ENTER a JOINABLE")
+        token = owner.ask("SHOW SCOPES").rows[0][-1]
+        joined = self.run(lambda: self.d.connect("db", **params, **{"pgwith.join": token}), steps)
+        check(not owner.ask("LEAVE").errors, title + ": the scope has been committed")
+        owner.close()
+        for i, (one, two) in enumerate(zip(direct, joined)):
+            if one != two and i not in but:
+                note("%s, step %d %r\n    direct %s\n    member %s" % (title, i, steps[i], one, two))
+                self.wrong += 1
+        if rows != self.t.value("SELECT array_agg((n, v) ORDER BY n, v) FROM t"):
+            note("%s: the rows are others: directly %s" % (title, rows))
+            self.wrong += 1
+        return [joined[i] for i in but]
+
+    def end(self):
+        equal(self.wrong, 0, "answers that differ")
+
+
+def of_a(*steps):
+    return [("a", s) for s in steps]
+
+
+WRITES = ("INSERT INTO t VALUES (77)", wire.extended("INSERT INTO t VALUES (78)") + wire.sync(), "CREATE TABLE made (n int)")
+BLOCKS = [s for how in ("BEGIN", "BEGIN READ ONLY", "BEGIN READ WRITE", "START TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                        "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
+          for s in (how, "SHOW transaction_read_only", "INSERT INTO t VALUES (90)", "ROLLBACK")]
+
+
+@test(timeout=300)
+def only_reading(t):
+    """default_transaction_read_only: by SET, set_config(), characteristics, a startup option; and BEGIN READ WRITE"""
+    lab = Lab(t)
+    shown = ["SHOW transaction_read_only", "SHOW default_transaction_read_only"]
+    for how in ("SET default_transaction_read_only = on", "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+                "DO $$ BEGIN SET default_transaction_read_only = on; END $$", "BEGIN; SET default_transaction_read_only = on; COMMIT",
+                wire.extended("SET default_transaction_read_only TO true") + wire.sync()):
+        lab.same("by %s" % how, of_a(how, *shown, *WRITES, *BLOCKS, *shown) +
+                 [("b", "INSERT INTO t VALUES (80)"), ("a", "INSERT INTO t VALUES (81)"), ("b", "INSERT INTO t VALUES (82)"),
+                  ("a", "RESET default_transaction_read_only"), ("a", "INSERT INTO t VALUES (83)")])
+    # A name that is an expression pins the member: nobody else is served.
+    lab.same("by an expression", of_a("SELECT set_config('default_transaction_' || 'read_only', 'on', false)", *WRITES, *BLOCKS, *shown))
+    lab.same("as an option", of_a(*WRITES, *BLOCKS, *shown, "COPY t FROM STDIN", "TABLE t"), default_transaction_read_only="on")
+    lab.same("as an option, extended first", of_a(WRITES[1], *BLOCKS), default_transaction_read_only="on")
+    lab.same("in one text", of_a("SET default_transaction_read_only = on; INSERT INTO t VALUES (77)", "INSERT INTO t VALUES (78)",
+                                 "SET default_transaction_read_only = off", "INSERT INTO t VALUES (79)"))
+    lab.same("in a text of parts", of_a("BEGIN; SET default_transaction_read_only = on; INSERT INTO t VALUES (77); COMMIT; "
+                                        "INSERT INTO t VALUES (78)", "SHOW transaction_read_only"))
+    lab.same("for one transaction", of_a("BEGIN", "SET LOCAL default_transaction_read_only = on", "INSERT INTO t VALUES (77)", "COMMIT",
+                                         "INSERT INTO t VALUES (78)"))
+    lab.same("rolled back", of_a("BEGIN", "SET default_transaction_read_only = on", "ROLLBACK", "INSERT INTO t VALUES (78)"))
+    lab.same("in a transaction", of_a("BEGIN", "SET default_transaction_read_only = on", "INSERT INTO t VALUES (77)", "COMMIT",
+                                      "INSERT INTO t VALUES (78)", "BEGIN", "SAVEPOINT s", "INSERT INTO t VALUES (79)", "ROLLBACK TO s",
+                                      "INSERT INTO t VALUES (80)", "ROLLBACK"))
+    lab.same("with timeouts", of_a("SET statement_timeout = '1min'", "SET default_transaction_read_only = on", "INSERT INTO t VALUES (77)",
+                                   "SHOW statement_timeout", *BLOCKS))
+    for begin in "BEGIN", "BEGIN READ WRITE", "BEGIN READ ONLY":
+        for end in "COMMIT", "ROLLBACK":
+            lab.same("%s, %s AND CHAIN" % (begin, end), of_a(
+                "SET default_transaction_read_only = on", begin, "SELECT 1", end + " AND CHAIN", "SHOW transaction_read_only",
+                "INSERT INTO t VALUES (77)", end + " AND CHAIN", "SHOW transaction_read_only", "ROLLBACK", "SHOW transaction_read_only",
+                "SET default_transaction_read_only = off", begin, "SELECT 1", end + " AND CHAIN", "INSERT INTO t VALUES (77)", "ROLLBACK"))
+    lab.end()
+
+
+def call(oid, *numbers):
+    """A FunctionCall with integers, as libpq's lo_open() sends it."""
+    return wire.message("F", struct.pack("!ihhh", oid, 1, 1, len(numbers)) +
+                        b"".join(struct.pack("!ii", 4, n) for n in numbers) + struct.pack("!h", 1))
+
+
+@test(timeout=300)
+def large_objects(t):
+    """descriptors of large objects end with the transaction, and are nobody else's"""
+    lab = Lab(t)
+    read, opened = "SELECT loread(0, 100)", "SELECT lo_open(4711, 262144)"
+    lab.same("of another member", [("a", "BEGIN"), ("a", opened), ("a", "SELECT loread(0, 3)"), ("a", "COMMIT"), ("b", "BEGIN"), ("b", read),
+                                   ("b", "ROLLBACK"), ("b", "BEGIN"), ("b", "SELECT lo_open(4712, 262144)"), ("b", read), ("b", "COMMIT"),
+                                   ("a", read), ("b", read)])
+    lab.same("outside of a transaction", [("a", opened), ("b", read), ("b", "SELECT lo_close(0)"), ("a", read)])
+    lab.same("in one text", [("a", opened + "; " + read), ("b", read), ("a", opened + "; " + opened + "; SELECT loread(1, 2)")])
+    lab.same("many, with holes", [("a", "BEGIN"), ("a", "SELECT count(lo_open(4711, 262144)) FROM generate_series(1, 300)"),
+                                  ("a", "SELECT count(lo_close(g)) FROM generate_series(100, 140) g"), ("a", "COMMIT"), ("b", "BEGIN")] +
+             [x for n in (0, 99, 120, 141, 299) for x in (("b", "SAVEPOINT s"), ("b", "SELECT loread(%d, 3)" % n), ("b", "ROLLBACK TO s"))] +
+             [("b", opened), ("b", "COMMIT")])
+    lab.same("prepared", [("a", wire.parse(opened, "s") + wire.sync()), ("b", "BEGIN"), ("b", "COMMIT"),
+                          ("a", wire.bind(statement="s") + wire.execute() + wire.sync()), ("b", read), ("a", read),
+                          ("a", "PREPARE q AS " + opened), ("a", "EXECUTE q"), ("a", read), ("a", "DEALLOCATE q"), ("b", read)])
+    lo_open, lo_read, lo_close = 952, 954, 953
+    lab.same("by FunctionCall", [("a", "BEGIN"), ("a", call(lo_open, 4711, 262144)), ("a", call(lo_read, 0, 4)), ("a", "COMMIT"),
+                                 ("b", call(lo_read, 0, 4)), ("b", "BEGIN"), ("b", call(lo_open, 4712, 262144)), ("b", call(lo_read, 0, 4)),
+                                 ("b", call(lo_close, 0)), ("b", "COMMIT"), ("a", call(lo_open, 4711, 262144)), ("b", call(lo_read, 0, 4))])
+    lab.same("written", of_a("BEGIN", "SELECT lo_open(4711, 131072)", "SELECT lowrite(0, 'changed')", "SAVEPOINT s", opened,
+                             "ROLLBACK TO s", "SELECT loread(1, 3)", "ROLLBACK", "SELECT lo_get(4711)", "BEGIN", "SELECT lo_open(4711, 131072)",
+                             "SELECT lowrite(0, 'changed')", "COMMIT", "SELECT lo_get(4711)"))
+    lab.same("with another search_path", of_a("CREATE SCHEMA IF NOT EXISTS evil", "CREATE OR REPLACE FUNCTION evil.wrong(int, int) RETURNS int LANGUAGE "
+                                              "plpgsql AS 'BEGIN RAISE ''wrong''; END'", "DROP OPERATOR IF EXISTS evil.+ (int, int)",
+                                              "CREATE OPERATOR evil.+ (FUNCTION = evil.wrong, LEFTARG = int, RIGHTARG = int)",
+                                              "SET search_path = evil, public, pg_catalog", opened, read, "INSERT INTO t VALUES (77)",
+                                              "RESET search_path", "DROP SCHEMA evil CASCADE"))
+    lab.end()
+
+
+@test(timeout=300)
+def temporary_tables(t):
+    """temporary tables ON COMMIT DROP end with the transaction; ON COMMIT DELETE ROWS is refused"""
+    lab = Lab(t)
+    for how in ("CREATE TEMP TABLE x ON COMMIT DROP AS SELECT 1 AS n", "CREATE TEMPORARY TABLE IF NOT EXISTS X (n int) ON COMMIT DROP",
+                "create local temp table pg_temp.x (n int, m text DEFAULT 'on commit') on /* */ commit drop",
+                "CREATE TABLE pg_temp.x (n int) ON COMMIT DROP", 'CREATE TEMP TABLE "x" (n int) ON COMMIT DROP',
+                wire.extended("CREATE TEMP TABLE x (n int) ON COMMIT DROP") + wire.sync()):
+        for end in "COMMIT", "ROLLBACK":
+            lab.same("%s, %s" % (how, end), of_a("BEGIN", how, "INSERT INTO x VALUES (1)", "TABLE x", end, "TABLE x",
+                                                 "BEGIN", how, "TABLE x", end, how, "TABLE x") + [("b", "BEGIN"), ("b", how), ("b", "COMMIT")])
+    how = "CREATE TEMP TABLE x (n int) ON COMMIT DROP"
+    lab.same("odd names", of_a('CREATE TEMP TABLE "o\'dd ""\\$" (n int) ON COMMIT DROP', 'TABLE "o\'dd ""\\$"', "BEGIN",
+                               'CREATE TEMP TABLE "X" (n int) ON COMMIT DROP', how, 'TABLE "X"', "TABLE x", "COMMIT", 'TABLE "X"', "TABLE x"))
+    lab.same("in savepoints", of_a("BEGIN", "SAVEPOINT s", how, "ROLLBACK TO s", "CREATE TEMP TABLE x (n int)", "COMMIT", "TABLE x", "DROP TABLE x",
+                                   "BEGIN", "SAVEPOINT s", how, "RELEASE s", "TABLE x", "COMMIT", "TABLE x"))
+    lab.same("one that is there", of_a("CREATE TEMP TABLE x (n int)", "BEGIN", how.replace("x ", "IF NOT EXISTS x "), "INSERT INTO x VALUES (1)",
+                                       "COMMIT", "TABLE x", "BEGIN", "SAVEPOINT s", how, "ROLLBACK TO s", "COMMIT", "TABLE x", "DROP TABLE x"))
+    lab.same("with a view, a cursor, a trigger", of_a(
+        "BEGIN", how, "INSERT INTO x SELECT g FROM generate_series(1, 10) g", "DECLARE c CURSOR FOR TABLE x", "FETCH c",
+        "CREATE INDEX ON x (n)", "COMMIT", "TABLE x"))
+    lab.same("in one text", of_a(how + "; INSERT INTO x VALUES (1); SELECT n FROM x", "TABLE x", "BEGIN; " + how + "; COMMIT; " + how +
+                                 "; SELECT count(*) FROM x"))
+    lab.same("with a role", of_a("BEGIN", how, "SET LOCAL ROLE pg_monitor", "COMMIT", "TABLE x", "SELECT current_user"))
+    lab.same("kept", of_a("BEGIN", how.replace("DROP", "PRESERVE ROWS"), "INSERT INTO x VALUES (1)", "COMMIT", "TABLE x", "DROP TABLE x"))
+    for how in ("CREATE TEMP TABLE x (n int) ON COMMIT DELETE ROWS", wire.extended("CREATE TEMP TABLE x (n int) ON COMMIT DELETE ROWS") + wire.sync(),
+                'CREATE TEMP TABLE U&"x" (n int) ON COMMIT DROP'):
+        steps = of_a(how, "BEGIN", how, "SELECT 1", "ROLLBACK")
+        answers = lab.same("refused", steps, but=(0, 2, 3))
+        for answer in answers[:2]:
+            equal([e[:2] for e in answer[3]], [("ERROR", "0A000")], "the error")
+        equal(answers[2][3][0][1], "25P02", "the statement behind it")
+    lab.end()
+
+
+if __name__ == "__main__":
+    main()
