@@ -76,6 +76,7 @@ expected() {
 		"trace seconds" | "trace pool" | "trace report" | "doctor config" | "doctor json" | "doctor csv" | \
 		"doctor no-header" | "run lock" | "run shared-lock" | "run semaphore" | "run on" | "run wait" | "run wait-status" | \
 		"run pool" | "run read-only" | "run isolation" | "run rollback" | "run no-transaction" | "run url" | \
+		"run allow-outside" | "run quiet" | \
 		"run deadline" | "run kill-after" | "ready json" | "ready csv" | "ready no-header" | "ready all" | "ready columns") return 0 ;;
 	esac
 	case $2 in
