@@ -18,6 +18,11 @@
  * can hit many */
 #define TRIES_MAX 20
 
+/* Guards of units that have been answered: unitown.h. */
+#define DEPTH_MAX  16
+#define DEPTH_WARY 256 /* while cancels come that the member has not asked for */
+#define WARY_UNITS 500 /* for so many units behind one */
+
 #define ERROR_MAX  (64u * 1024) /* bytes of an error of the server that is kept */
 #define REPLY_MAX  (4 * ERROR_MAX)
 #define REPLY_MARK (2 * ERROR_MAX) /* beyond it, a text of many parts ends by an error */
@@ -82,8 +87,29 @@ begin_own(struct unit *u, enum unit_own what)
 	u->own = what;
 	u->state = UNIT_OWN;
 	u->drained = u->answered = false;
-	unitown_add(&u->out, what, u->name, u->modes, u->flags, &u->locals, u->timed);
+	u->flat = u->depth >= (u->wary > 0 ? DEPTH_WARY : DEPTH_MAX);
+	u->statements = unitown_add(&u->out, what,
+				    &(struct unitown){.name = u->name,
+						      .depth = u->depth,
+						      .flat = u->flat,
+						      .modes = u->modes,
+						      .flags = u->flags,
+						      .locals = &u->locals,
+						      .timed = u->timed});
+	u->completed = 0;
 	u->error_of = false;
+}
+
+/* The member begins something: its unit is open. Returns false if the server has to be asked to set
+ * its timeouts first. */
+static bool
+open_unit(struct unit *u)
+{
+	if (!u->open && u->timed)
+		begin_own(u, UNIT_OWN_OPEN);
+	else
+		u->open = true;
+	return u->open;
 }
 
 void
@@ -212,6 +238,11 @@ control_done(struct unit *u)
 static void
 go_on_with_begin(struct unit *u)
 {
+	if (u->refused) {
+		u->refused = u->block = false;
+		end_control(u);
+		return;
+	}
 	if (!u->begun && u->block) {
 		if (u->status == 'E') {
 			fail_control(u, "25P02",
@@ -222,10 +253,8 @@ go_on_with_begin(struct unit *u)
 		warn(u, "25001", "there is already a transaction in progress");
 		/* But PostgreSQL takes its modes. */
 	}
-	if (!u->open) {
-		begin_own(u, UNIT_OWN_OPEN);
+	if (!open_unit(u))
 		return;
-	}
 	u->begun = u->block = true;
 	if (u->modes) {
 		begin_own(u, UNIT_OWN_MODES);
@@ -264,10 +293,8 @@ go_on_with_end(struct unit *u)
 		end_control(u);
 		return;
 	}
-	if (g->chain && !u->open) {
-		begin_own(u, UNIT_OWN_OPEN);
+	if (g->chain && !open_unit(u))
 		return;
-	}
 	u->block = g->chain;
 	control_done(u);
 }
@@ -286,6 +313,7 @@ begin_control(struct unit *u, struct grammar *g)
 {
 	u->control = g;
 	u->begun = u->ended = u->replaced = false;
+	u->nested = u->block;
 	u->modes = g->modes ? mem_strdup(g->modes) : NULL;
 	go_on_with_control(u);
 }
@@ -364,11 +392,9 @@ do_special(struct unit *u, enum unitkind kind, const char *text, size_t bytes)
 		begin_own(u, UNIT_OWN_MODES);
 		return;
 	case UNITKIND_DISCARD:
-		if (!u->open)
-			begin_own(u, UNIT_OWN_OPEN);
-		else
-			begin_own(u, UNIT_OWN_DISCARD);
 		u->discarding = true;
+		if (open_unit(u))
+			begin_own(u, UNIT_OWN_DISCARD);
 		return;
 	default:
 		break;
@@ -514,10 +540,8 @@ do_part(struct unit *u)
 		do_special(u, kind, start, length);
 		return;
 	}
-	if (!u->open) {
-		begin_own(u, UNIT_OWN_OPEN);
+	if (!open_unit(u))
 		return;
-	}
 	if (kind == UNITKIND_SETS && !u->captured && captures(u, &stmt)) {
 		begin_capture(u);
 		return;
@@ -613,10 +637,8 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		}
 		return UNIT_DROP;
 	}
-	if (!u->open) {
-		begin_own(u, UNIT_OWN_OPEN);
+	if (!open_unit(u))
 		return UNIT_HOLD;
-	}
 	unitname_note(&u->names, 'S', "", NULL);
 	unitname_note(&u->names, 'P', "", NULL);
 	u->failed = false;
@@ -715,10 +737,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			return UNIT_DROP;
 		}
 	}
-	if (!u->open) {
-		begin_own(u, UNIT_OWN_OPEN);
+	if (!open_unit(u))
 		return UNIT_HOLD;
-	}
 	if (!u->exchange) {
 		u->failed = false;
 		u->executes = 0;
@@ -755,10 +775,8 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 'F':
 		if (u->exchange)
 			return member_query(u, (const uint8_t *)"", 0);
-		if (!u->open) {
-			begin_own(u, UNIT_OWN_OPEN);
+		if (!open_unit(u))
 			return UNIT_HOLD;
-		}
 		u->failed = false;
 		u->state = UNIT_QUERY;
 		return UNIT_PASS;
@@ -787,13 +805,19 @@ unit_reads_body(char type)
 	return type == 'E' || type == 'Z' || type == 'S';
 }
 
+/* Is it the error of a cancel, or of a statement_timeout? */
+static bool
+is_cancel(const uint8_t *error, size_t bytes)
+{
+	const char *sqlstate = msg_report_field(error, bytes, 'C');
+
+	return sqlstate && strcmp(sqlstate, "57014") == 0;
+}
+
 static bool
 was_cancelled(const struct unit *u)
 {
-	const char *sqlstate =
-	    u->error_of ? msg_report_field(buf_data(&u->error), u->error.len, 'C') : NULL;
-
-	return sqlstate && strcmp(sqlstate, "57014") == 0;
+	return u->error_of && is_cancel(buf_data(&u->error), u->error.len);
 }
 
 /* Keeps what fits of an error's body: maybe only its message, or the beginning of that. */
@@ -865,21 +889,69 @@ go_on(struct unit *u)
 	}
 }
 
+/* A sequence that must succeed has failed, maybe by a cancel: undoes it and begins it once more. */
+static void
+repeat_own(struct unit *u)
+{
+	u->again = u->own;
+	if (++u->repeats >= TRIES_MAX)
+		u->broken = "its savepoints could not be made";
+	else
+		begin_own(u, UNIT_OWN_UNDO);
+}
+
+/* The modes of a BEGIN or a SET TRANSACTION could not be set: that statement fails. */
+static void
+modes_failed(struct unit *u)
+{
+	keep_refusal(u);
+	u->failed = true;
+	if (u->setting || u->nested) {
+		/* The block has failed, and stays open. */
+		u->setting = false;
+		free(u->modes);
+		u->modes = NULL;
+		if (u->control)
+			end_control(u);
+		else
+			go_on(u);
+		return;
+	}
+	u->refused = true;
+	begin_own(u, UNIT_OWN_UNDO);
+}
+
 static void
 own_ended(struct unit *u)
 {
 	enum unit_own was = u->own;
 	bool good = !u->error_of && u->status == 'T';
 
+	/* The last statement makes the savepoint of the next unit. If only that has failed, what
+	 * the unit has done is kept. */
+	if (unitown_ends_unit(was) && u->completed + 1 >= u->statements) {
+		u->depth = u->flat ? 1 : u->depth + 1;
+		u->wary -= u->wary > 0;
+		if (!good && was != UNIT_OWN_START) {
+			u->again = UNIT_OWN_NONE;
+			begin_own(u, UNIT_OWN_UNDO);
+			return;
+		}
+	}
 	switch (was) {
 	case UNIT_OWN_START:
+		if (!good) {
+			u->broken = "its savepoints could not be made";
+			return;
+		}
+		break;
 	case UNIT_OWN_RESTART:
 	case UNIT_OWN_OPEN:
 		if (!good) {
-			u->broken = was == UNIT_OWN_OPEN ? "a savepoint could not be made in it"
-							 : "its transaction has failed";
+			repeat_own(u);
 			return;
 		}
+		u->repeats = 0;
 		u->open |= was == UNIT_OWN_OPEN;
 		break;
 	case UNIT_OWN_COMMIT:
@@ -903,6 +975,10 @@ own_ended(struct unit *u)
 		u->open = false;
 		break;
 	case UNIT_OWN_MODES:
+		if (!good && was_cancelled(u)) {
+			modes_failed(u);
+			return;
+		}
 		if (!good) {
 			const char *why = msg_report_field(buf_data(&u->error), u->error.len, 'M');
 
@@ -918,12 +994,12 @@ own_ended(struct unit *u)
 		u->modes = NULL;
 		break;
 	case UNIT_OWN_UNMODES:
-		free(u->modes);
-		u->modes = NULL;
 		if (!good) {
-			u->broken = "a savepoint could not be rolled back in it";
+			modes_failed(u);
 			return;
 		}
+		free(u->modes);
+		u->modes = NULL;
 		break;
 	case UNIT_OWN_DISCARD:
 		if (!good) {
@@ -939,7 +1015,7 @@ own_ended(struct unit *u)
 		}
 		break;
 	case UNIT_OWN_TIDY:
-		/* They stay. If not even its savepoint was made, neither can that be undone. */
+		/* They stay. */
 		if (!good) {
 			begin_own(u, UNIT_OWN_UNDO);
 			return;
@@ -957,6 +1033,15 @@ own_ended(struct unit *u)
 	}
 	u->own = UNIT_OWN_NONE;
 	u->tries = 0;
+	if (was == UNIT_OWN_UNDO && u->again != UNIT_OWN_NONE) {
+		enum unit_own again = u->again;
+
+		u->again = UNIT_OWN_NONE;
+		if (again == UNIT_OWN_RESTART || !u->abandoned) {
+			begin_own(u, again);
+			return;
+		}
+	}
 	/* DISCARD ALL had to open its unit first. */
 	if (u->discarding && was == UNIT_OWN_OPEN) {
 		begin_own(u, UNIT_OWN_DISCARD);
@@ -1112,6 +1197,8 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 'A':
 		return UNIT_DROP;
 	case 'E':
+		if (is_cancel(body, bytes))
+			u->wary = WARY_UNITS;
 		if (u->state != UNIT_OWN) {
 			u->failed = true;
 			u->copying = false;
@@ -1132,6 +1219,7 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			u->executes--;
 		break;
 	case 'C':
+		u->completed += u->state == UNIT_OWN;
 		if (u->state != UNIT_OWN && u->executes > 0)
 			u->executes--;
 		/* The end of the COPY: it has read what was sent ahead of its data. */
@@ -1169,6 +1257,8 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->last);
 	PACK(p, u->executes);
 	PACK(p, u->status);
+	PACK(p, u->depth);
+	PACK(p, u->wary);
 	PACK(p, u->name);
 	PACK(p, u->flags);
 	pack_str(p, &u->text);
@@ -1184,7 +1274,7 @@ unit_pack(struct pack *p, struct unit *u)
 	if (!pack_reading(p))
 		return;
 	u->name[sizeof u->name - 1] = 0;
-	if (u->state >= UNIT_NSTATES ||
+	if (u->state >= UNIT_NSTATES || u->depth == 0 ||
 	    (u->text && (u->text_bytes != strlen(u->text) || u->text_at > u->text_bytes)))
 		p->failed = true;
 }

@@ -6,15 +6,15 @@
  * A unit is what would be a transaction if the member were alone: one simple Query, one exchange of
  * the extended protocol up to Sync, or all from BEGIN to COMMIT or ROLLBACK.
  *
- *	member                  server
- *	statement               SAVEPOINT u, statement, RELEASE u
- *	  that fails            SAVEPOINT u, statement, ROLLBACK TO u, RELEASE u
- *	BEGIN                   SAVEPOINT u
- *	COMMIT                  RELEASE u
- *	COMMIT of a failed one  ROLLBACK TO u, RELEASE u
- *	ROLLBACK                ROLLBACK TO u, RELEASE u
+ *	member                  server, which is in savepoint u inside of guard g1
+ *	statement               statement, RELEASE u, SAVEPOINT g2, SAVEPOINT u
+ *	  that fails            statement, ROLLBACK TO g1, SAVEPOINT u
+ *	BEGIN                   nothing
+ *	COMMIT                  RELEASE u, SAVEPOINT g2, SAVEPOINT u
+ *	COMMIT of a failed one  ROLLBACK TO g1, SAVEPOINT u
+ *	ROLLBACK                ROLLBACK TO g1, SAVEPOINT u
  *
- * Before a RELEASE, deferred constraints are checked (and are still deferred afterwards), and the
+ * What the guards are for is told in unitown.h. Before a RELEASE, deferred constraints are checked (and are still deferred afterwards), and the
  * unit's cursors are closed. The savepoint's name has a random number in it, and members cannot
  * name it, although pg_stat_activity shows it. A member's own savepoints nest inside of it, and
  * PostgreSQL keeps these in order.
@@ -61,7 +61,7 @@ enum unit_verdict {
 struct unit {
 	enum unit_state state;
 	enum unit_own own;
-	bool open;      /* the savepoint is there */
+	bool open;      /* the member has begun something in the savepoint */
 	bool block;     /* a BEGIN of the member is open */
 	bool abandoned; /* the member is gone: what it has begun is being rolled back */
 	bool failed;    /* an error has come in this Query or exchange */
@@ -76,7 +76,13 @@ struct unit {
 	bool timed;        /* members may have set timeouts */
 	char status;       /* of the server's last ReadyForQuery */
 	unsigned tries;    /* of the sequence: a late cancel may hit it */
-	char name[40];     /* of the savepoint */
+	unsigned statements, completed; /* of the sequence, and how many have been answered */
+	enum unit_own again;            /* the sequence that an UNDO is to be followed by */
+	unsigned repeats;               /* of that */
+	unsigned depth;                 /* of the guards */
+	bool flat;                      /* the sequence releases them */
+	unsigned wary;                  /* units until cancels are no longer feared */
+	char name[40];                  /* of the savepoint */
 	unsigned flags;    /* of sqltext_init(), for the member's texts */
 
 	bool error_of;    /* the sequence has failed: by `error` */
@@ -84,6 +90,7 @@ struct unit {
 
 	/* What is done when the sequence has ended. */
 	struct grammar *control; /* a BEGIN, COMMIT or ROLLBACK, in the middle of it; or NULL */
+	bool nested;             /* the block was open before it */
 	bool begun;              /* BEGIN: the block is the one that it has begun */
 	bool ended;              /* COMMIT, ROLLBACK: the unit has been ended */
 	bool replaced;           /* the COMMIT became a ROLLBACK */

@@ -10,6 +10,21 @@
 #define CAPTURE_MAX (64u * 1024) /* bytes of the statements ahead of one */
 #define LOCALS_MAX  500          /* parameters of a unit */
 
+const char *const unitlocal_timeouts[UNITLOCAL_TIMEOUTS] = {
+    "statement_timeout",
+    "transaction_timeout",
+    "idle_in_transaction_session_timeout",
+};
+
+const char *
+unitlocal_timeout(const char *name)
+{
+	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++)
+		if (strcasecmp(unitlocal_timeouts[i], name) == 0)
+			return unitlocal_timeouts[i];
+	return NULL;
+}
+
 /* A parameter that the unit has set for its transaction. What it was before is kept on the server,
  * in a parameter of ours, so that a ROLLBACK TO of the member rolls that back, too. */
 struct unit_local {
@@ -109,18 +124,24 @@ add_keep(const struct unit_locals *u, const struct unit_local *l, struct buf *sq
 	buf_add_u8(sql, 0);
 }
 
-/* Gives the parameter its value from before. */
+/* Gives the parameter its value from before. That of a timeout is not in force at the end of a
+ * unit, but is kept for the next one: unitown.c. */
 static void
 add_restore(const struct unit_locals *u, const struct unit_local *l, struct buf *sql)
 {
+	const char *kept = unitlocal_timeout(l->name);
+
 	buf_add_fmt(sql,
 		    "SELECT CASE WHEN coalesce(pg_catalog.current_setting('%s.v%u', true), '') "
 		    "<> '' THEN pg_catalog.set_config(",
 		    u->prefix, l->number);
-	add_literal(sql, l->name);
+	if (kept)
+		buf_add_fmt(sql, "'%s.%s'", u->prefix, kept);
+	else
+		add_literal(sql, l->name);
 	buf_add_fmt(sql,
-		    ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), true) END",
-		    u->prefix, l->number);
+		    ", pg_catalog.substr(pg_catalog.current_setting('%s.v%u', true), 2), %s) END",
+		    u->prefix, l->number, kept ? "false" : "true");
 	buf_add_u8(sql, 0);
 }
 
@@ -136,7 +157,7 @@ capture_one(void *arg, const char *name, bool local)
 			add_forget(u, LIST_OBJ(n, struct unit_local, node), &u->capture);
 	} else if (local) {
 		/* PostgreSQL itself ends these with the savepoint. */
-		if (strncasecmp(name, "transaction_", 12) == 0)
+		if (strncasecmp(name, "transaction_", 12) == 0 && unitlocal_timeout(name) == NULL)
 			return;
 		if (strcasecmp(name, "session_authorization") == 0)
 			capture_one(u, "role", true);

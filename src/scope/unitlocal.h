@@ -11,6 +11,13 @@
 #include "base/pack.h"
 #include "wire/sqltext.h"
 
+/* The timeouts of a member that could hit statements of ours. */
+#define UNITLOCAL_TIMEOUTS 3
+extern const char *const unitlocal_timeouts[UNITLOCAL_TIMEOUTS];
+
+/* Which of them has this name? NULL: none. */
+const char *unitlocal_timeout(const char *name);
+
 struct unit_locals {
 	struct list list;
 	const char *prefix; /* of parameters of ours on the server, in which values are kept */

@@ -10,40 +10,99 @@
 
 #define RESTORES_MAX (1024u * 1024) /* bytes of what restores parameters */
 
-/* The arguments of unitown_add(). */
+/* A sequence that is being made. */
 struct own {
 	struct buf *out;
-	const char *name, *modes;
-	unsigned flags;
-	const struct unit_locals *locals;
+	const struct unitown *of;
+	unsigned count; /* of statements */
 };
 
-/* Adds one, by a name that no member knows. */
+/* Prepares one, by a name that no member knows. */
 static void
-add_own(const struct own *o, const char *sql)
+add_parts(struct own *o, const char *name, const char *sql)
 {
 	/* One that failed has left them. */
-	msg_close(o->out, 'P', o->name);
-	msg_close(o->out, 'S', o->name);
-	msg_parse(o->out, o->name, sql, NULL, 0);
-	msg_bind(o->out, o->name, o->name, NULL, 0);
-	msg_execute(o->out, o->name);
-	msg_close(o->out, 'S', o->name);
-	msg_close(o->out, 'P', o->name);
+	msg_close(o->out, 'P', name);
+	msg_close(o->out, 'S', name);
+	msg_parse(o->out, name, sql, NULL, 0);
+	msg_bind(o->out, name, name, NULL, 0);
 }
 
 static void
-add_own_with(const struct own *o, const char *before, const char *behind)
+add_execute(struct own *o, const char *name)
+{
+	msg_execute(o->out, name);
+	o->count++;
+}
+
+static void
+close_parts(struct own *o, const char *name)
+{
+	msg_close(o->out, 'S', name);
+	msg_close(o->out, 'P', name);
+}
+
+static void
+add_own(struct own *o, const char *sql)
+{
+	add_parts(o, o->of->name, sql);
+	add_execute(o, o->of->name);
+	close_parts(o, o->of->name);
+}
+
+static void
+add_own_with(struct own *o, const char *before, const char *behind)
 {
 	char sql[128];
 
-	snprintf(sql, sizeof sql, "%s%s%s", before, o->name, behind);
+	snprintf(sql, sizeof sql, "%s%s%s", before, o->of->name, behind);
 	add_own(o, sql);
+}
+
+static void
+add_guard(struct own *o, const char *before, unsigned depth)
+{
+	char sql[128];
+
+	snprintf(sql, sizeof sql, "%s%s_g%u", before, o->of->name, depth);
+	add_own(o, sql);
+}
+
+/* Releases all guards and makes the first one anew. Between the two, an error would end the scope's
+ * transaction: so nothing but the two executions is there. */
+static void
+flatten(struct own *o)
+{
+	char release[64], guard[64], sql[128];
+
+	snprintf(release, sizeof release, "%s_r", o->of->name);
+	snprintf(guard, sizeof guard, "%s_s", o->of->name);
+	snprintf(sql, sizeof sql, "RELEASE SAVEPOINT %s_g1", o->of->name);
+	add_parts(o, release, sql);
+	snprintf(sql, sizeof sql, "SAVEPOINT %s_g1", o->of->name);
+	add_parts(o, guard, sql);
+	add_execute(o, release);
+	add_execute(o, guard);
+	close_parts(o, release);
+	close_parts(o, guard);
+}
+
+/* What the unit has done is kept, and the next one has its savepoints. */
+static void
+end_unit(struct own *o)
+{
+	if (o->of->flat) {
+		flatten(o);
+	} else {
+		add_own_with(o, "RELEASE SAVEPOINT ", "");
+		add_guard(o, "SAVEPOINT ", o->of->depth + 1);
+	}
+	add_own_with(o, "SAVEPOINT ", "");
 }
 
 /* Adds statements of ours, each with a NUL behind it. */
 static void
-add_each(const struct own *o, const struct buf *sql)
+add_each(struct own *o, const struct buf *sql)
 {
 	const char *at = (const char *)buf_data(sql), *end = at + sql->len;
 
@@ -52,14 +111,14 @@ add_each(const struct own *o, const struct buf *sql)
 }
 
 static void
-add_restores(const struct own *o)
+add_restores(struct own *o)
 {
 	struct buf sql;
 
-	if (o->locals->list.count == 0)
+	if (o->of->locals->list.count == 0)
 		return;
 	buf_init(&sql, RESTORES_MAX);
-	unitlocal_restore(o->locals, &sql);
+	unitlocal_restore(o->of->locals, &sql);
 	/* More than there is room for is taken by no unitlocal_capture(). */
 	if (sql.failed)
 		o->out->failed = true;
@@ -72,16 +131,15 @@ add_restores(const struct own *o)
  * was kept. PostgreSQL before 17 has no transaction_timeout, and its CASE does not evaluate what is
  * not taken. */
 static void
-add_timeouts(const struct own *o, bool keep)
+add_timeouts(struct own *o, bool keep)
 {
-	static const char *const names[] = {"idle_in_transaction_session_timeout",
-					    "transaction_timeout", "statement_timeout"};
+	const char *ours = o->of->name;
 	struct buf sql;
 
 	buf_init(&sql, 8192);
 	buf_add_fmt(&sql, "SELECT ");
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		const char *name = names[i];
+	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
+		const char *name = unitlocal_timeouts[i];
 
 		if (i > 0)
 			buf_add_fmt(&sql, ", ");
@@ -91,14 +149,14 @@ add_timeouts(const struct own *o, bool keep)
 			    "CASE WHEN pg_catalog.current_setting('%s', true) IS NOT NULL THEN "
 			    "pg_catalog.set_config('%s.%s', pg_catalog.current_setting('%s'), "
 			    "false) || pg_catalog.set_config('%s', '0', false) END",
-			    name, o->name, name, name, name);
+			    name, ours, name, name, name);
 		else
 			buf_add_fmt(
 			    &sql,
 			    "CASE WHEN coalesce(pg_catalog.current_setting('%s.%s', true), '') "
 			    "<> '' THEN pg_catalog.set_config('%s', "
 			    "pg_catalog.current_setting('%s.%s'), false) END",
-			    o->name, name, name, o->name, name);
+			    ours, name, name, ours, name);
 	}
 	buf_add_u8(&sql, 0);
 	add_own(o, (const char *)buf_data(&sql));
@@ -112,33 +170,53 @@ only_reads(const struct own *o)
 	struct sqlmodes modes = {.begins = true};
 	struct sqltext at;
 
-	sqltext_init(&at, o->modes, strlen(o->modes), o->flags);
+	sqltext_init(&at, o->of->modes, strlen(o->of->modes), o->of->flags);
 	return sqlmodes_read_list(&at, &modes) && modes.access == SQLMODES_READ_ONLY;
 }
 
-void
-unitown_add(struct buf *out, enum unit_own what, const char *name, const char *modes,
-	    unsigned flags, const struct unit_locals *locals, bool timed)
+static void
+add_reset(struct own *o)
 {
-	const struct own o = {out, name, modes, flags, locals};
+	add_own(o, "SET SESSION AUTHORIZATION DEFAULT");
+	add_own(o, "RESET ALL");
+	add_own(o, "DEALLOCATE ALL");
+}
+
+bool
+unitown_ends_unit(enum unit_own what)
+{
+	return what == UNIT_OWN_START || what == UNIT_OWN_RESTART || what == UNIT_OWN_COMMIT ||
+	       what == UNIT_OWN_TIDY;
+}
+
+unsigned
+unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
+{
+	struct own o = {out, of, 0};
 	char *sql;
 
 	switch (what) {
 	case UNIT_OWN_RESTART:
-		add_own(&o, "SET SESSION AUTHORIZATION DEFAULT");
-		add_own(&o, "RESET ALL");
-		add_own(&o, "DEALLOCATE ALL");
+		add_reset(&o);
+		if (of->timed)
+			add_timeouts(&o, true);
+		end_unit(&o);
 		break;
 	case UNIT_OWN_START:
 		add_own(&o, "DEALLOCATE ALL");
+		add_timeouts(&o, true);
+		add_guard(&o, "SAVEPOINT ", 1);
+		add_own_with(&o, "SAVEPOINT ", "");
 		break;
 	case UNIT_OWN_OPEN:
-		add_own_with(&o, "SAVEPOINT ", "");
-		/* Inside of it: so its ROLLBACK sets them to 0 again. */
-		if (timed)
-			add_timeouts(&o, false);
+		/* Inside of the unit's savepoint: so its ROLLBACK sets them to 0 again. */
+		add_timeouts(&o, false);
 		break;
 	case UNIT_OWN_COMMIT:
+		/* From here on, the member's timeouts hit nothing: PostgreSQL ends
+		 * statement_timeout ahead of a commit, too. */
+		if (of->timed)
+			add_timeouts(&o, true);
 		/* The checks of deferred constraints are done and undone again: so the constraints
 		 * stay deferred, and are checked once more at the end of the scope. */
 		add_own_with(&o, "SAVEPOINT ", "_check");
@@ -147,18 +225,16 @@ unitown_add(struct buf *out, enum unit_own what, const char *name, const char *m
 		add_own_with(&o, "RELEASE SAVEPOINT ", "_check");
 		add_own(&o, "CLOSE ALL");
 		add_restores(&o);
-		if (timed)
-			add_timeouts(&o, true);
-		add_own_with(&o, "RELEASE SAVEPOINT ", "");
+		end_unit(&o);
 		break;
 	case UNIT_OWN_UNDO:
-		add_own_with(&o, "ROLLBACK TO SAVEPOINT ", "");
-		add_own_with(&o, "RELEASE SAVEPOINT ", "");
+		add_guard(&o, "ROLLBACK TO SAVEPOINT ", of->depth);
+		add_own_with(&o, "SAVEPOINT ", "");
 		break;
 	case UNIT_OWN_MODES:
 		/* Are these the modes of the scope's transaction? */
 		add_own_with(&o, "SAVEPOINT ", "_modes");
-		sql = mem_printf("SET TRANSACTION %s", modes);
+		sql = mem_printf("SET TRANSACTION %s", of->modes);
 		add_own(&o, sql);
 		free(sql);
 		add_own_with(&o, "RELEASE SAVEPOINT ", "_modes");
@@ -175,27 +251,24 @@ unitown_add(struct buf *out, enum unit_own what, const char *name, const char *m
 	case UNIT_OWN_DISCARD:
 		/* DISCARD ALL, but for what belongs to the scope: temporary tables and advisory
 		 * locks. It cannot run in a transaction itself. */
-		add_own(&o, "SET SESSION AUTHORIZATION DEFAULT");
-		add_own(&o, "RESET ALL");
-		add_own(&o, "DEALLOCATE ALL");
+		add_reset(&o);
 		add_own(&o, "DISCARD PLANS");
 		add_own(&o, "DISCARD SEQUENCES");
 		break;
 	case UNIT_OWN_TIDY:
-		add_own_with(&o, "SAVEPOINT ", "");
 		add_own(&o, "DISCARD TEMP");
 		add_own(&o, "SELECT pg_catalog.pg_advisory_unlock_all()");
-		add_own_with(&o, "RELEASE SAVEPOINT ", "");
+		end_unit(&o);
 		break;
 	case UNIT_OWN_CAPTURE:
-		add_each(&o, &locals->capture);
+		add_each(&o, &of->locals->capture);
 		break;
 	case UNIT_OWN_FORGET:
 		msg_close(out, 'P', "");
 		msg_close(out, 'S', "");
 		break;
 	case UNIT_OWN_PROBE:
-		msg_close(out, 'S', name);
+		msg_close(out, 'S', of->name);
 		break;
 	case UNIT_OWN_FAIL:
 		add_own_with(&o, "ROLLBACK TO SAVEPOINT ", "_none");
@@ -204,4 +277,5 @@ unitown_add(struct buf *out, enum unit_own what, const char *name, const char *m
 		break;
 	}
 	msg_sync(out);
+	return o.count;
 }

@@ -1,6 +1,17 @@
 /* unitown: the sequences of our own statements that begin and end units, as messages for the
  * server. Each statement has a name that no member knows, and its Close ahead of it, since one that
- * has failed leaves it. No I/O. */
+ * has failed leaves it. No I/O.
+ *
+ * While no unit is open, the server is in savepoint `name`, which is empty and waits for the next
+ * unit, inside of the guard `name`_g`depth`, which is empty, too:
+ *
+ *	scope's transaction > guard 1 (units of before) > ... > guard n (empty) > name (empty)
+ *
+ * The end of a unit releases `name`, so what the unit has done is in guard n, and makes guard n + 1
+ * and `name` anew inside of it. An error at any moment, by a cancel or by a timeout, undoes the
+ * innermost guard: that is the unit which has not been answered yet, and never one that has. Guards
+ * are released when there are many, as PostgreSQL looks at all of them for each row. That moment
+ * has no guard: it is as short as it can be. */
 #ifndef PGWITH_SCOPE_UNITOWN_H
 #define PGWITH_SCOPE_UNITOWN_H
 
@@ -10,9 +21,9 @@
 /* What a sequence of our own is for. */
 enum unit_own {
 	UNIT_OWN_NONE,
-	UNIT_OWN_START,   /* forgets statements that others have prepared */
-	UNIT_OWN_RESTART, /* and parameters */
-	UNIT_OWN_OPEN,
+	UNIT_OWN_START,   /* forgets statements that others have prepared; makes the savepoints */
+	UNIT_OWN_RESTART, /* forgets parameters, too */
+	UNIT_OWN_OPEN,    /* gives the member its timeouts */
 	UNIT_OWN_COMMIT,
 	UNIT_OWN_UNDO,
 	UNIT_OWN_MODES,   /* SET TRANSACTION of the modes of a BEGIN */
@@ -25,11 +36,26 @@ enum unit_own {
 	UNIT_OWN_FAIL,    /* makes the member's transaction fail */
 };
 
-/* Adds the sequence, with a Sync behind it. `name` is that of the unit's savepoint; `modes` those
- * of MODES and UNMODES; `flags` of sqltext_init() for them. `timed`: members may have set timeouts
- * that must not hit the scope's transaction between units: OPEN sets them, and COMMIT keeps them
- * on the server and sets them to 0. */
-void unitown_add(struct buf *out, enum unit_own, const char *name, const char *modes,
-		 unsigned flags, const struct unit_locals *, bool timed);
+/* What the sequences depend on. */
+struct unitown {
+	const char *name;  /* of the unit's savepoint */
+	unsigned depth;    /* the number of the innermost guard */
+	bool flat;         /* of a sequence that ends a unit: it releases all guards */
+	const char *modes; /* of MODES and UNMODES */
+	unsigned flags;    /* of sqltext_init(), for the modes */
+	const struct unit_locals *locals;
+	/* Members may have set timeouts that must not hit our statements, nor the scope's
+	 * transaction between units: OPEN sets them, and what ends the unit keeps them on the
+	 * server and sets them to 0. */
+	bool timed;
+};
+
+/* Adds the sequence, with a Sync behind it. Returns the number of its statements: each is answered
+ * by a CommandComplete. */
+unsigned unitown_add(struct buf *out, enum unit_own, const struct unitown *);
+
+/* Does the sequence make the next guard, if it succeeds? The last statement of such a one makes the
+ * unit's savepoint, the one before it makes the guard. */
+bool unitown_ends_unit(enum unit_own);
 
 #endif

@@ -1,0 +1,264 @@
+"""Joined scopes: limits and cancels of one member, of its own or from outside, end that member's unit or that member, and
+nothing else. Compared with a direct connection where that is defined."""
+
+import os
+import signal
+import threading
+import time
+
+from pgwtest import check, equal, main, note, slow_factor, test, wait_until, wire
+from pgwtest.wire import query
+
+
+def enter(t, d, statement="ENTER a JOINABLE"):
+    """The owner of a joinable scope, and a function that makes members of it."""
+    c = d.connect("db")
+    t.defer(c.close)
+    c.sql(statement)
+    token = c.ask("SHOW SCOPES").rows[0][-1]
+
+    def member(**more):
+        w = d.connect("db", options="-c pgwith.join=" + token, **more)
+        t.defer(w.close)
+        return w
+    return c, member
+
+
+class Trouble:
+    """Calls make(), again and again, in a thread."""
+
+    def __init__(self, make):
+        self.make = make
+        self.count = 0
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        while not self.stop.is_set():
+            self.make()
+            self.count += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.stop.set()
+        self.thread.join(30)
+
+
+def cancelling(t, pid, pause):
+    """Cancels the backend, from outside."""
+    client = t.direct()
+    return Trouble(lambda: client.ask("SELECT pg_cancel_backend(%s), pg_sleep(%s)" % (pid, pause)))
+
+
+def stopping(pid):
+    """Stops the backend for some milliseconds, so that a timeout of one has passed wherever it is."""
+    def stop():
+        os.kill(int(pid), signal.SIGSTOP)
+        time.sleep(0.002)
+        os.kill(int(pid), signal.SIGCONT)
+        time.sleep(0.0005)
+    return Trouble(stop)
+
+
+class Model:
+    """Random units of several members, of which any may fail by 57014; what is in the table is what they were told."""
+
+    def __init__(self, t, members):
+        self.random, self.members = t.random, members
+        self.next = 0
+        self.rows = set()
+        self.units = self.failed = 0
+
+    def ask(self, w, sql):
+        r = w.ask(sql) if self.random.random() < 0.6 else w.ask_extended(sql)
+        for e in r.errors:
+            check(e.sqlstate in ("57014", "25P02"), "the error of %r: %s" % (sql, e))
+        return r
+
+    def insert(self):
+        self.next += 1
+        return "INSERT INTO t VALUES (%d)" % self.next, self.next
+
+    def alone(self, w):
+        sql, n = self.insert()
+        r = self.ask(w, sql)
+        equal(r.status, "I", "the status behind a statement")
+        if not r.errors:
+            self.rows.add(n)
+        return bool(r.errors)
+
+    def block(self, w):
+        mine, failed, point = set(), False, None
+        r = self.ask(w, self.random.choice(("BEGIN", "BEGIN", "BEGIN READ WRITE", "BEGIN ISOLATION LEVEL SERIALIZABLE")))
+        if r.errors:
+            equal(r.status, "I", "the status behind a BEGIN that has failed")
+            return True
+        for _ in range(self.random.randrange(4)):
+            roll = self.random.random()
+            if roll < 0.6 or (point is None and roll > 0.85):
+                sql, n = self.insert()
+            else:
+                sql, n = ("SAVEPOINT s" if roll < 0.85 else "ROLLBACK TO s"), None
+            r = self.ask(w, sql)
+            if r.errors:
+                failed = True
+            elif n:
+                mine.add(n)
+            elif sql == "SAVEPOINT s":
+                point = set(mine)
+            else:
+                mine, failed = set(point), False
+            equal(r.status, "E" if failed else "T", "the status behind " + sql)
+        commit = self.random.random() < 0.7
+        r = self.ask(w, "COMMIT" if commit else "ROLLBACK")
+        equal(r.status, "I", "the status behind the end")
+        if commit and not failed and not r.errors:
+            equal(r.tags, ["COMMIT"], "the tag")
+            self.rows |= mine
+        return failed or bool(r.errors)
+
+    def reads(self, w):
+        r = self.ask(w, "BEGIN READ ONLY")
+        if r.errors:
+            return True
+        e = w.ask("INSERT INTO t VALUES (-1)").errors[0]
+        check(e.sqlstate in ("25006", "57014"), "writing in READ ONLY: %s" % e)
+        equal(w.ask("ROLLBACK").status, "I", "the status")
+        return e.sqlstate == "57014"
+
+    def unit(self):
+        w = self.random.choice(self.members)
+        self.units += 1
+        self.failed += self.random.choice((self.alone, self.alone, self.block, self.reads))(w)
+
+
+def model(t, seconds, members, trouble):
+    m = Model(t, members)
+    end = time.monotonic() + seconds
+    with trouble:
+        while time.monotonic() < end:
+            m.unit()
+    wait_until(lambda: not members[0].ask("SELECT 1").errors, 10, "the last cancel is over")
+    equal(members[0].value("SELECT string_agg(n::text, ',' ORDER BY n) FROM t"),
+          ",".join(str(n) for n in sorted(m.rows)) or None, "what the units have left")
+    return m
+
+
+@test(timeout=120)
+def cancels_from_outside(t):
+    """pg_cancel_backend from outside, again and again: it ends units, and never the scope or what has been committed"""
+    t.sql("CREATE TABLE t (n int UNIQUE)")
+    d = t.daemon()
+    c, member = enter(t, d)
+    members = [member() for _ in range(3)]
+    pid = members[0].value("SELECT pg_backend_pid()")
+    for pause in "0.02", "0.001":
+        hammer = cancelling(t, pid, pause)
+        m = model(t, 4, members, hammer)
+        note("%d cancels in %d units, of which %d have failed" % (hammer.count, m.units, m.failed))
+        check(m.failed > 0, "none has failed")
+        members[0].sql("DELETE FROM t")
+    members[0].sql("INSERT INTO t VALUES (7)")
+    c.sql("EXIT")
+    equal(t.value("SELECT string_agg(n::text, ',') FROM t"), "7", "rows")
+    d.quiet()
+
+
+@test(timeout=180)
+def small_statement_timeouts(t):
+    """a statement_timeout of 1 ms, set in every way, hits anywhere: it ends units of its member, and never the scope"""
+    t.sql("CREATE TABLE t (n int UNIQUE)")
+    d = t.daemon()
+    c, member = enter(t, d)
+    calm = member()
+    pid = calm.value("SELECT pg_backend_pid()")
+    for how in "SET", "option", "set_config", "SET LOCAL":
+        w = member(statement_timeout="1") if how == "option" else member()
+        statement = {"SET": "SET statement_timeout = 1", "set_config": "SELECT set_config('statement_timeout', '1', false)"}
+        while how in statement and w.ask(statement[how]).errors:
+            pass
+        m = Model(t, [w])
+        with stopping(pid):
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                if how == "SET LOCAL":
+                    w.ask("BEGIN")
+                    w.ask("SET LOCAL statement_timeout = 1")
+                    w.ask("SELECT 1")
+                    w.ask("COMMIT")
+                m.unit()
+                check(calm.value("SELECT 1") == "1", "another member is hit")
+        if how != "SET LOCAL":
+            equal([e.sqlstate for e in w.ask("SELECT pg_sleep(0.1)").errors], ["57014"], "a long one")
+        note("%s: %d units, of which %d have failed" % (how, m.units, m.failed))
+        equal(calm.value("SELECT string_agg(n::text, ',' ORDER BY n) FROM t"),
+              ",".join(str(n) for n in sorted(m.rows)) or None, "what the units have left")
+        equal(calm.value("SHOW statement_timeout"), "0", "another member's")
+        calm.sql("DELETE FROM t")
+        w.close()
+    calm.sql("INSERT INTO t VALUES (7)")
+    c.sql("EXIT")
+    equal(t.value("SELECT string_agg(n::text, ',') FROM t"), "7", "rows")
+    d.quiet()
+
+
+@test
+def statement_timeout_of_the_role(t):
+    """a small statement_timeout that the role or the database has by itself hits no statement of ours"""
+    t.sql("CREATE TABLE t (n int UNIQUE)")
+    t.sql('ALTER DATABASE "%s" SET statement_timeout = 25' % t.database)
+    d = t.daemon()
+    c, member = enter(t, d)
+    w = member()
+    equal(w.value("SHOW statement_timeout"), "25ms", "the member's")
+    pid = w.value("SELECT pg_backend_pid()")
+
+    def stop():
+        os.kill(int(pid), signal.SIGSTOP)
+        time.sleep(0.03)
+        os.kill(int(pid), signal.SIGCONT)
+        time.sleep(0.0005)
+    m = model(t, 3, [w], Trouble(stop))
+    note("%d units, of which %d have failed" % (m.units, m.failed))
+    w.ask("RESET ALL")
+    equal([e.sqlstate for e in w.ask("SELECT pg_sleep(2)").errors], ["57014"], "a long one behind RESET ALL")
+    equal(w.value("SHOW statement_timeout"), "25ms", "the member's")
+    c.sql("EXIT")
+    d.quiet()
+
+
+@test
+def timeouts_and_deferred_checks(t):
+    """statement_timeout does not hit what a COMMIT does, and lock_timeout does, as on a direct connection"""
+    t.sql("CREATE TABLE t (n int)")
+    t.sql("CREATE TABLE locked (n int)")
+    t.sql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+          "$$ BEGIN IF NEW.n < 0 THEN LOCK TABLE locked; ELSE PERFORM pg_sleep(0.4); END IF; RETURN NULL; END $$")
+    t.sql("CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()")
+    d = t.daemon()
+    c, member = enter(t, d)
+    holder = t.direct()
+    holder.sql("BEGIN")
+    holder.sql("LOCK TABLE locked")
+    answers = []
+    for w in t.direct(), member():
+        w.sql("SET statement_timeout = '200ms'")
+        got = [w.ask(s).tags for s in ("BEGIN", "INSERT INTO t VALUES (1)", "COMMIT")]
+        got.append(w.ask("INSERT INTO t VALUES (2)").tags)
+        w.sql("SET statement_timeout = 0")
+        w.sql("SET lock_timeout = '50ms'")
+        for s in "BEGIN", "INSERT INTO t VALUES (-1)", "COMMIT", "INSERT INTO t VALUES (-1)":
+            r = w.ask(s)
+            got.append((r.tags, [e.sqlstate for e in r.errors], r.status))
+        answers.append(got)
+        w.sql("DELETE FROM t")
+    equal(answers[1], answers[0], "the answers")
+    c.sql("EXIT")
+    d.quiet()
+
+
+if __name__ == "__main__":
+    main()
