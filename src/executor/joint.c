@@ -91,8 +91,10 @@ static bool send_unit(struct joint *);
 static void end_member(struct joint *, const char *sqlstate, const char *why);
 static void front_readable(struct stream *, void *arg);
 static void front_drained(struct stream *, void *arg);
+static bool front_hangup(struct stream *, void *arg);
 
-static const struct stream_ops front_ops = {.readable = front_readable, .drained = front_drained};
+static const struct stream_ops front_ops = {
+    .readable = front_readable, .drained = front_drained, .hangup = front_hangup};
 
 /* ---- the members' server ---- */
 
@@ -212,6 +214,18 @@ send_out(struct joint *j)
 	}
 }
 
+/* Sends what the unit has to say to the member. */
+static void
+send_reply(struct joint *j)
+{
+	struct buf *reply = &j->unit.reply;
+
+	if (reply->len > 0 && !j->broken && stream_open(&j->front) &&
+	    stream_write(&j->front, buf_data(reply), reply->len) < 0)
+		lose(j, "too much is queued for a member");
+	buf_reset(reply);
+}
+
 /* Sends what the unit has to say. Returns false if the scope is lost. */
 static bool
 send_unit(struct joint *j)
@@ -226,13 +240,9 @@ send_unit(struct joint *j)
 		lose(j, "too much has to be sent for it");
 		return false;
 	}
-	if (u->reply.len > 0 && stream_open(&j->front) &&
-	    stream_write(&j->front, buf_data(&u->reply), u->reply.len) < 0) {
-		lose(j, "too much is queued for a member");
-		return false;
-	}
-	buf_reset(&u->reply);
-	send_out(j);
+	send_reply(j);
+	if (!j->broken)
+		send_out(j);
 	return !j->broken;
 }
 
@@ -326,7 +336,9 @@ member_message(struct joint *j)
 		return false;
 	}
 	u->flags = lexing(j);
+	u->parameters = member_server(j) ? member_server(j)->context : NULL;
 	v = unit_member(u, f.type, unit_takes_header(f.type) ? NULL : data + FRAME_HEADER, need);
+	u->parameters = NULL;
 	if (!send_unit(j) || v == UNIT_HOLD)
 		return false;
 	j->passing = FRAME_HEADER + f.body;
@@ -344,6 +356,9 @@ may_begin(struct joint *j)
 	const struct server *srv = joint_server_(j);
 
 	if (j->unit.out.len > 0 || stream_is_slow(&srv->stream))
+		return false;
+	/* What is answered without PostgreSQL waits for the member to read. */
+	if (stream_is_slow(&j->front))
 		return false;
 	/* A late cancel must not hit the next unit: its savepoint would fail, and with it the
 	 * scope. */
@@ -462,8 +477,18 @@ front_drained(struct stream *st, void *arg)
 {
 	struct joint *j = arg;
 
-	if (!j->broken && joint_server_(j))
-		stream_resume(&joint_server_(j)->stream);
+	if (j->broken || joint_server_(j) == NULL)
+		return;
+	stream_resume(&joint_server_(j)->stream);
+	joint_go_on_(j);
+}
+
+/* The member's server was closed while much of its member was waiting: that is for nobody. */
+static bool
+front_hangup(struct stream *st, void *arg)
+{
+	front_closed(arg);
+	return true;
 }
 
 /* ---- bytes of the server ---- */
@@ -523,8 +548,11 @@ server_message(struct joint *j, const uint8_t *data, size_t bytes)
 	part = bytes < FRAME_HEADER + f.body ? bytes : FRAME_HEADER + f.body;
 	j->returning = (uint32_t)(FRAME_HEADER + f.body - part);
 	j->returning_dropped = v == UNIT_DROP;
-	if (v == UNIT_PASS)
+	if (v == UNIT_PASS) {
+		if (j->unit.reply.len > 0 && !j->unit.reply.failed)
+			send_reply(j);
 		tell_member(j, data, part);
+	}
 	if (!j->broken)
 		send_unit(j);
 	return part;

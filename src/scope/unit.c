@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "scope/transaction.h"
@@ -22,6 +23,10 @@
 #define DEPTH_MAX  16
 #define DEPTH_WARY 256 /* while cancels come that the member has not asked for */
 #define WARY_UNITS 500 /* for so many units behind one */
+
+/* What a pool begins with that gives its server to a session with other parameters: it must not be
+ * hit by the statement_timeout of the session before. */
+#define RESETS "RESET statement_timeout;"
 
 #define ERROR_MAX  (64u * 1024) /* bytes of an error of the server that is kept */
 #define REPLY_MAX  (4 * ERROR_MAX)
@@ -95,7 +100,8 @@ begin_own(struct unit *u, enum unit_own what)
 						      .modes = u->modes,
 						      .flags = u->flags,
 						      .locals = &u->locals,
-						      .timed = u->timed});
+						      .timed = u->timed && !u->put_aside,
+						      .resets = u->resets});
 	u->completed = 0;
 	u->error_of = false;
 }
@@ -143,7 +149,11 @@ unit_abandon(struct unit *u)
 	end_text(u);
 	grammar_free(u->control);
 	u->control = NULL;
+	/* A sequence that is under way does not need them any more, and nothing comes behind it. */
+	free(u->modes);
+	u->modes = NULL;
 	u->setting = u->discarding = u->ready = u->captured = u->refused = false;
+	u->tag[0] = 0;
 	unitname_clear(&u->names);
 	unitname_clear(&u->sent);
 	u->abandoned = true;
@@ -172,9 +182,19 @@ warn(struct unit *u, const char *sqlstate, const char *message)
 	msg_report(&u->reply, 'N', "WARNING", sqlstate, message, NULL, NULL);
 }
 
+/* The command that ended last was kept back. */
+static void
+tell_tag(struct unit *u)
+{
+	if (u->tag[0])
+		msg_complete(&u->reply, u->tag);
+	u->tag[0] = 0;
+}
+
 static void
 tell_ready(struct unit *u)
 {
+	tell_tag(u);
 	msg_ready(&u->reply, u->block ? u->status : 'I');
 	u->failed = false;
 }
@@ -619,6 +639,8 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		u->exchange = u->drained = false;
 		u->state = UNIT_REST;
 	}
+	u->resets = bytes > sizeof RESETS &&
+		    strncasecmp((const char *)body, RESETS, sizeof RESETS - 1) == 0;
 	if (terminated && unitkind_any((const char *)body, bytes - 1, u->flags)) {
 		u->text = mem_strndup((const char *)body, bytes - 1);
 		u->text_bytes = bytes - 1;
@@ -666,17 +688,54 @@ execute_special(struct unit *u, enum unitkind kind, struct unit_name *portal)
 	free(text);
 }
 
+/* Passes a Parse on with another text. */
+static void
+parse_instead(struct unit *u, const uint8_t *body, size_t bytes, const char *instead)
+{
+	size_t at = msg_begin(&u->out, 'P');
+	const char *name = (const char *)body, *text = name + strlen(name) + 1;
+
+	buf_add(&u->out, name, strlen(name) + 1);
+	buf_add(&u->out, instead, strlen(instead) + 1);
+	text += strlen(text) + 1;
+	buf_add(&u->out, text, (size_t)(body + bytes - (const uint8_t *)text));
+	msg_end(&u->out, at);
+}
+
+/* The parameters of a session, which its pool gives to the server: a statement_timeout among them
+ * must hit nothing before the session itself asks for something, so the same statement puts it
+ * aside. */
+static bool
+put_aside(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	const char *text = (const char *)body + 1;
+	struct buf sql;
+
+	if (!u->timed || u->parameters == NULL || bytes < 2 || body[0] != 0 ||
+	    memchr(text, 0, bytes - 1) == NULL || strcmp(text, u->parameters) != 0)
+		return false;
+	buf_init(&sql, UNIT_TEXT_MAX + 8192);
+	buf_add(&sql, text, strlen(text));
+	unitown_keep_timeouts(&sql, u->name);
+	buf_add_u8(&sql, 0);
+	if (!sql.failed) {
+		u->put_aside = true;
+		parse_instead(u, body, bytes, (const char *)buf_data(&sql));
+	}
+	buf_clear(&sql);
+	return u->put_aside;
+}
+
 /* A Parse of what the server must never execute: something harmless stands for it. In a transaction
  * that has failed, PostgreSQL takes the Parse and Bind of what ends it, and of nothing else. */
 static bool
 replace_parse(struct unit *u, const uint8_t *body, size_t bytes)
 {
-	const char *name, *text, *instead = "CLOSE pgwith_unit_none";
+	const char *text, *instead = "CLOSE pgwith_unit_none";
 	struct reader r;
-	size_t at;
 
 	reader_init(&r, body, bytes);
-	name = reader_str(&r);
+	reader_str(&r);
 	text = reader_str(&r);
 	if (r.failed || !unitkind_is_ours(text, strlen(text), u->flags, u->name))
 		return false;
@@ -695,12 +754,7 @@ replace_parse(struct unit *u, const uint8_t *body, size_t bytes)
 			break;
 		}
 	}
-	at = msg_begin(&u->out, 'P');
-	buf_add(&u->out, name, strlen(name) + 1);
-	buf_add(&u->out, instead, strlen(instead) + 1);
-	text += strlen(text) + 1;
-	buf_add(&u->out, text, (size_t)(body + bytes - (const uint8_t *)text));
-	msg_end(&u->out, at);
+	parse_instead(u, body, bytes, instead);
 	return true;
 }
 
@@ -749,12 +803,15 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	u->drained = false;
 	u->state = UNIT_EXCHANGE;
 	unitname_send(&u->names, &u->sent, type, body, bytes, u->flags);
-	return type == 'P' && replace_parse(u, body, bytes) ? UNIT_DROP : UNIT_PASS;
+	return type == 'P' && (put_aside(u, body, bytes) || replace_parse(u, body, bytes))
+		       ? UNIT_DROP
+		       : UNIT_PASS;
 }
 
 enum unit_verdict
 unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
+	u->resets = u->resets && type == 'Q';
 	/* In a text, or as a value of set_config(). */
 	if (!u->timed && (type == 'Q' || type == 'P' || type == 'B'))
 		u->timed = sqltext_mentions((const char *)body, bytes, "timeout");
@@ -802,7 +859,7 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 bool
 unit_reads_body(char type)
 {
-	return type == 'E' || type == 'Z' || type == 'S';
+	return type == 'E' || type == 'Z' || type == 'S' || type == 'C';
 }
 
 /* Is it the error of a cancel, or of a statement_timeout? */
@@ -952,10 +1009,12 @@ own_ended(struct unit *u)
 			return;
 		}
 		u->repeats = 0;
+		u->resets = false;
 		u->open |= was == UNIT_OWN_OPEN;
 		break;
 	case UNIT_OWN_COMMIT:
 		if (!good) {
+			u->tag[0] = 0;
 			keep_refusal(u);
 			u->refused = u->failed = true;
 			begin_own(u, UNIT_OWN_UNDO);
@@ -975,6 +1034,8 @@ own_ended(struct unit *u)
 		u->open = false;
 		break;
 	case UNIT_OWN_MODES:
+		if (!good && u->abandoned)
+			break;
 		if (!good && was_cancelled(u)) {
 			modes_failed(u);
 			return;
@@ -994,6 +1055,8 @@ own_ended(struct unit *u)
 		u->modes = NULL;
 		break;
 	case UNIT_OWN_UNMODES:
+		if (!good && u->abandoned)
+			break;
 		if (!good) {
 			modes_failed(u);
 			return;
@@ -1028,6 +1091,7 @@ own_ended(struct unit *u)
 		break;
 	}
 	if (was == UNIT_OWN_COMMIT || was == UNIT_OWN_UNDO) {
+		u->put_aside = false;
 		unitlocal_forget(&u->locals);
 		unitname_forget_portals(&u->names);
 	}
@@ -1177,6 +1241,8 @@ tell_moved(struct unit *u, const uint8_t *body, size_t bytes)
 enum unit_verdict
 unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
+	if (u->tag[0] && u->state == UNIT_QUERY && type != 'Z')
+		tell_tag(u);
 	u->answered |= type != 'N' && type != 'A' && type != 'S' && type != 'Z';
 	switch (type) {
 	case 'Z':
@@ -1226,6 +1292,12 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		if (u->copying)
 			u->early = false;
 		u->copying = false;
+		/* PostgreSQL commits ahead of the tag of a Query's last statement. */
+		if (u->state == UNIT_QUERY && !u->block && u->text == NULL && bytes > 1 &&
+		    bytes <= sizeof u->tag && body[bytes - 1] == 0) {
+			memcpy(u->tag, body, bytes);
+			return UNIT_DROP;
+		}
 		break;
 	default:
 		break;
@@ -1239,7 +1311,7 @@ bool
 unit_can_move(const struct unit *u)
 {
 	return u->state != UNIT_OWN && u->control == NULL && !u->abandoned && !u->captured &&
-	       !u->setting && !u->discarding && !u->ready && u->out.len == 0 && u->reply.len == 0;
+	       !u->setting && !u->put_aside && !u->discarding && !u->ready && !u->tag[0] && u->out.len == 0 && u->reply.len == 0;
 }
 
 void

@@ -74,6 +74,11 @@ struct unit {
 	bool unsure;       /* that COPY has failed, maybe ahead of it: two ReadyForQuery, or one */
 	bool answered;     /* the server has said something in the sequence of our own */
 	bool timed;        /* members may have set timeouts */
+	/* What the pool of the members is giving the server as its session's parameters, or NULL;
+	 * the caller's. */
+	const char *parameters;
+	bool put_aside;    /* the timeouts among them have been put aside */
+	bool resets;       /* the Query begins by setting statement_timeout */
 	char status;       /* of the server's last ReadyForQuery */
 	unsigned tries;    /* of the sequence: a late cancel may hit it */
 	unsigned statements, completed; /* of the sequence, and how many have been answered */
@@ -99,6 +104,10 @@ struct unit {
 	bool discarding;         /* a DISCARD ALL is being done */
 	bool ready;              /* ReadyForQuery is due to the member */
 	char *modes; /* BEGIN, SET TRANSACTION: modes that are still to be set; or NULL */
+
+	/* Of the CommandComplete of a Query's last statement so far, which the member gets when its
+	 * unit has been committed; or "". */
+	char tag[80];
 
 	/* A Query with transaction control, which is done part by part; or NULL. */
 	char *text;

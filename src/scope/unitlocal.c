@@ -115,11 +115,11 @@ add_keep(const struct unit_locals *u, const struct unit_local *l, struct buf *sq
 {
 	buf_add_fmt(sql,
 		    "SELECT pg_catalog.set_config('%s.v%u', CASE WHEN "
-		    "coalesce(pg_catalog.current_setting('%s.v%u', true), '') = '' THEN "
-		    "'v' || coalesce(pg_catalog.current_setting(",
+		    "pg_catalog.texteq(coalesce(pg_catalog.current_setting('%s.v%u', true), ''), '') "
+		    "THEN pg_catalog.textcat('v', coalesce(pg_catalog.current_setting(",
 		    u->prefix, l->number, u->prefix, l->number);
 	add_literal(sql, l->name);
-	buf_add_fmt(sql, ", true), '') ELSE pg_catalog.current_setting('%s.v%u', true) END, true)",
+	buf_add_fmt(sql, ", true), '')) ELSE pg_catalog.current_setting('%s.v%u', true) END, true)",
 		    u->prefix, l->number);
 	buf_add_u8(sql, 0);
 }
@@ -132,8 +132,9 @@ add_restore(const struct unit_locals *u, const struct unit_local *l, struct buf 
 	const char *kept = unitlocal_timeout(l->name);
 
 	buf_add_fmt(sql,
-		    "SELECT CASE WHEN coalesce(pg_catalog.current_setting('%s.v%u', true), '') "
-		    "<> '' THEN pg_catalog.set_config(",
+		    "SELECT CASE WHEN pg_catalog.textne(coalesce("
+		    "pg_catalog.current_setting('%s.v%u', true), ''), '') THEN "
+		    "pg_catalog.set_config(",
 		    u->prefix, l->number);
 	if (kept)
 		buf_add_fmt(sql, "'%s.%s'", u->prefix, kept);
@@ -149,15 +150,20 @@ static void
 capture_one(void *arg, const char *name, bool local)
 {
 	struct unit_locals *u = arg;
-	struct unit_local *l = name ? find_local(u, name) : NULL;
+	struct unit_local *l = name && !u->capture.failed ? find_local(u, name) : NULL;
 	struct list_node *n;
 
+	if (u->capture.failed)
+		return;
 	if (name == NULL) {
 		LIST_EACH (n, &u->list)
 			add_forget(u, LIST_OBJ(n, struct unit_local, node), &u->capture);
 	} else if (local) {
 		/* PostgreSQL itself ends these with the savepoint. */
 		if (strncasecmp(name, "transaction_", 12) == 0 && unitlocal_timeout(name) == NULL)
+			return;
+		/* It has no value that could be set again. */
+		if (strcasecmp(name, "seed") == 0)
 			return;
 		if (strcasecmp(name, "session_authorization") == 0)
 			capture_one(u, "role", true);

@@ -11,7 +11,7 @@
 #include "base/pack.h"
 #include "wire/sqltext.h"
 
-/* The timeouts of a member that could hit statements of ours. */
+/* The timeouts of a member that could hit statements of ours; statement_timeout is the first. */
 #define UNITLOCAL_TIMEOUTS 3
 extern const char *const unitlocal_timeouts[UNITLOCAL_TIMEOUTS];
 

@@ -127,40 +127,52 @@ add_restores(struct own *o)
 	buf_clear(&sql);
 }
 
-/* Timeouts of a member: keeps them in parameters of ours and sets them to 0, or sets them to what
- * was kept. PostgreSQL before 17 has no transaction_timeout, and its CASE does not evaluate what is
- * not taken. */
+/* Writes what keeps a timeout of a member in a parameter of ours and sets it to 0, or sets it to
+ * what was kept. There is no operator in it, as a member may have set search_path. PostgreSQL before
+ * 17 has no transaction_timeout, and its CASE does not evaluate
+ * what is not taken. */
+static void
+add_timeout(struct buf *sql, const char *ours, const char *name, bool keep)
+{
+	if (keep)
+		buf_add_fmt(sql,
+			    "CASE WHEN pg_catalog.current_setting('%s', true) IS NOT NULL THEN "
+			    "pg_catalog.textcat(pg_catalog.set_config('%s.%s', "
+			    "pg_catalog.current_setting('%s'), false), "
+			    "pg_catalog.set_config('%s', '0', false)) END",
+			    name, ours, name, name, name);
+	else
+		buf_add_fmt(sql,
+			    "CASE WHEN pg_catalog.textne(coalesce("
+			    "pg_catalog.current_setting('%s.%s', true), ''), '') THEN "
+			    "pg_catalog.set_config('%s', "
+			    "pg_catalog.current_setting('%s.%s'), false) END",
+			    ours, name, name, ours, name);
+}
+
 static void
 add_timeouts(struct own *o, bool keep)
 {
-	const char *ours = o->of->name;
+	size_t first = !keep && o->of->resets ? 1 : 0;
 	struct buf sql;
 
 	buf_init(&sql, 8192);
-	buf_add_fmt(&sql, "SELECT ");
-	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
-		const char *name = unitlocal_timeouts[i];
-
-		if (i > 0)
-			buf_add_fmt(&sql, ", ");
-		if (keep)
-			buf_add_fmt(
-			    &sql,
-			    "CASE WHEN pg_catalog.current_setting('%s', true) IS NOT NULL THEN "
-			    "pg_catalog.set_config('%s.%s', pg_catalog.current_setting('%s'), "
-			    "false) || pg_catalog.set_config('%s', '0', false) END",
-			    name, ours, name, name, name);
-		else
-			buf_add_fmt(
-			    &sql,
-			    "CASE WHEN coalesce(pg_catalog.current_setting('%s.%s', true), '') "
-			    "<> '' THEN pg_catalog.set_config('%s', "
-			    "pg_catalog.current_setting('%s.%s'), false) END",
-			    ours, name, name, ours, name);
+	for (size_t i = first; i < UNITLOCAL_TIMEOUTS; i++) {
+		buf_add_fmt(&sql, i > first ? ", " : "SELECT ");
+		add_timeout(&sql, o->of->name, unitlocal_timeouts[i], keep);
 	}
 	buf_add_u8(&sql, 0);
 	add_own(o, (const char *)buf_data(&sql));
 	buf_clear(&sql);
+}
+
+void
+unitown_keep_timeouts(struct buf *sql, const char *name)
+{
+	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
+		buf_add_fmt(sql, ", ");
+		add_timeout(sql, name, unitlocal_timeouts[i], true);
+	}
 }
 
 /* Do the modes say READ ONLY? */

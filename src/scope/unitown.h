@@ -48,11 +48,15 @@ struct unitown {
 	 * transaction between units: OPEN sets them, and what ends the unit keeps them on the
 	 * server and sets them to 0. */
 	bool timed;
+	bool resets; /* of OPEN: the unit begins by setting statement_timeout, so it need not */
 };
 
 /* Adds the sequence, with a Sync behind it. Returns the number of its statements: each is answered
  * by a CommandComplete. */
 unsigned unitown_add(struct buf *out, enum unit_own, const struct unitown *);
+
+/* Adds, behind the expressions of a SELECT, what keeps the member's timeouts and sets them to 0. */
+void unitown_keep_timeouts(struct buf *sql, const char *name);
 
 /* Does the sequence make the next guard, if it succeeds? The last statement of such a one makes the
  * unit's savepoint, the one before it makes the guard. */

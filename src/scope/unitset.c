@@ -4,6 +4,8 @@
 
 #include "wire/sqlset.h"
 
+#define TOKENS_MAX 200 /* of a call of set_config(), behind its name */
+
 /* Copies the text of a plain string constant. Returns false if it is none, or too long. */
 static bool
 read_constant(const struct sqltext_token *tok, char *out, size_t size)
@@ -24,12 +26,14 @@ read_constant(const struct sqltext_token *tok, char *out, size_t size)
 	return n > 0 && at >= end;
 }
 
-/* Behind the name set_config: reads the call. Returns true if it names the parameter. */
+/* Behind the name set_config: reads the call. Returns true if it names the parameter. Of a long one
+ * the end is not looked for, as there may be many of them without one: it counts as local, which
+ * keeps the value from before. */
 static bool
 read_call(struct sqltext *text, char *name, size_t size, bool *local)
 {
 	struct sqltext_token tok, last = {0}, before = {0};
-	unsigned depth = 1;
+	unsigned depth = 1, count = 0;
 
 	sqltext_token(text, &tok);
 	if (!sqltext_is_char(&tok, '('))
@@ -37,7 +41,12 @@ read_call(struct sqltext *text, char *name, size_t size, bool *local)
 	sqltext_token(text, &tok);
 	if (!read_constant(&tok, name, size))
 		return false;
-	while (depth > 0 && sqltext_token(text, &tok) != SQLTEXT_END) {
+	sqltext_token(text, &tok);
+	/* Otherwise the name is an expression. */
+	if (!sqltext_is_char(&tok, ','))
+		return false;
+	last = tok;
+	while (depth > 0 && count++ < TOKENS_MAX && sqltext_token(text, &tok) != SQLTEXT_END) {
 		if (sqltext_is_char(&tok, '(')) {
 			depth++;
 		} else if (sqltext_is_char(&tok, ')') && --depth == 0) {
@@ -46,7 +55,9 @@ read_call(struct sqltext *text, char *name, size_t size, bool *local)
 		before = last;
 		last = tok;
 	}
-	*local = depth == 0 && last.word == SQLWORD_TRUE && sqltext_is_char(&before, ',');
+	*local = count > TOKENS_MAX;
+	if (!*local)
+		*local = depth == 0 && last.word == SQLWORD_TRUE && sqltext_is_char(&before, ',');
 	return true;
 }
 

@@ -363,11 +363,12 @@ context_apply(struct session *s)
 			context_own(&srv->progress, "RESET SESSION AUTHORIZATION", out);
 		context_own(&srv->progress, "RESET ALL", out);
 	}
-	if (other && want)
-		context_own(&srv->progress, want, out);
-	/* RESET ALL has reset application_name. */
+	/* RESET ALL has reset application_name. A statement_timeout of the session must not hit
+	 * that, so it comes ahead. */
 	if ((other && have) || application_differs(s))
 		send_application(s, out);
+	if (other && want)
+		context_own(&srv->progress, want, out);
 	msg_sync(out);
 	progress_sent_own_sync(&srv->progress);
 	context_applied(s);

@@ -46,7 +46,7 @@ write_messages(struct buf *b, char *out)
 	buf_reset(b);
 }
 
-/* The savepoint is called u, as its name is too long to be read. */
+/* The savepoint is called u, and its guards u_g, as their names are too long to be read. */
 static void
 shorten(char *text)
 {
@@ -55,6 +55,9 @@ shorten(char *text)
 	while ((at = strstr(text, u.name)) != NULL)
 		memmove(at, at + strlen(u.name) - 1, strlen(at + strlen(u.name) - 1) + 1),
 		    at[0] = 'u';
+	for (at = text; (at = strstr(at, "u_g")) != NULL; at += 3)
+		memmove(at + 3, at + 3 + strspn(at + 3, "0123456789"),
+			strlen(at + 3 + strspn(at + 3, "0123456789")) + 1);
 }
 
 static const char *
@@ -109,19 +112,31 @@ error(const char *sqlstate)
 	buf_clear(&b);
 }
 
-#define OPEN "PSAVEPOINT u; S"
 #define COMMIT                                                                                 \
 	"PSAVEPOINT u_check; PSET CONSTRAINTS ALL IMMEDIATE; PROLLBACK TO SAVEPOINT u_check; " \
-	"PRELEASE SAVEPOINT u_check; PCLOSE ALL; PRELEASE SAVEPOINT u; S"
-#define UNDO "PROLLBACK TO SAVEPOINT u; PRELEASE SAVEPOINT u; S"
+	"PRELEASE SAVEPOINT u_check; PCLOSE ALL; " NEXT
+#define NEXT "PRELEASE SAVEPOINT u; PSAVEPOINT u_g; PSAVEPOINT u; S"
+#define UNDO "PROLLBACK TO SAVEPOINT u_g; PSAVEPOINT u; S"
+
+/* The server has answered our statements, all but the last `missing` ones. */
+static void
+completed(unsigned missing)
+{
+	unsigned count = u.statements;
+
+	for (unsigned i = 0; i + missing < count; i++)
+		ck_assert_int_eq(server('C', "SELECT 1", 9), UNIT_DROP);
+}
 
 static void
 setup(void)
 {
 	unit_init(&u, 42);
 	unit_start(&u, false);
-	ck_assert_str_eq(to_server(), "PDEALLOCATE ALL; S");
+	ck_assert_ptr_nonnull(strstr(to_server(), "END; PSAVEPOINT u_g; PSAVEPOINT u; S"));
+	completed(0);
 	ready("T");
+	ck_assert_uint_eq(u.depth, 1);
 	ck_assert(unit_is_idle(&u));
 }
 
@@ -135,9 +150,6 @@ teardown(void)
 static void
 begin_query(const char *sql)
 {
-	ck_assert_int_eq(query(sql), UNIT_HOLD);
-	ck_assert_str_eq(to_server(), OPEN);
-	ready("T");
 	ck_assert_int_eq(query(sql), UNIT_PASS);
 	ck_assert_str_eq(to_server(), "");
 }
@@ -175,8 +187,6 @@ static void
 begin_block(void)
 {
 	ck_assert_int_eq(query("begin"), UNIT_DROP);
-	ck_assert_str_eq(to_server(), OPEN);
-	ready("T");
 	ck_assert_str_eq(to_member(), "CBEGIN; ZT");
 }
 
@@ -261,8 +271,7 @@ START_TEST(temporary_tables_that_stay)
 	unit_tidy(&u);
 	ck_assert_str_eq(
 	    to_server(),
-	    "PSAVEPOINT u; PDISCARD TEMP; PSELECT pg_catalog.pg_advisory_unlock_all(); "
-	    "PRELEASE SAVEPOINT u; S");
+	    "PDISCARD TEMP; PSELECT pg_catalog.pg_advisory_unlock_all(); " NEXT);
 	error("55006");
 	ready("E");
 	ck_assert_str_eq(to_server(), UNDO);
@@ -280,8 +289,6 @@ START_TEST(and_chain)
 	begin_block();
 	query("ROLLBACK AND CHAIN");
 	ck_assert_str_eq(to_server(), UNDO);
-	ready("T");
-	ck_assert_str_eq(to_server(), OPEN);
 	ready("T");
 	ck_assert_str_eq(to_member(), "CROLLBACK; ZT");
 }
@@ -334,8 +341,6 @@ END_TEST
 START_TEST(a_text_of_parts)
 {
 	query("SELECT 1; BEGIN; SELECT 'ä'; COMMIT; SELECT 2");
-	ck_assert_str_eq(to_server(), OPEN);
-	ready("T");
 	ck_assert_str_eq(to_server(), "QSELECT 1;");
 	ready("T");
 	/* The statement before BEGIN is a part of its transaction. */
@@ -346,8 +351,6 @@ START_TEST(a_text_of_parts)
 	ck_assert_str_eq(to_server(), COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "CCOMMIT");
-	ck_assert_str_eq(to_server(), OPEN);
-	ready("T");
 	ck_assert_str_eq(to_server(), "Q                                     SELECT 2");
 	error("22012");
 	ready("E");
@@ -414,14 +417,6 @@ execute(void)
 
 START_TEST(an_exchange_is_a_unit)
 {
-	struct buf b;
-
-	buf_init(&b, 256);
-	msg_parse(&b, "", "SELECT 1", NULL, 0);
-	ck_assert_int_eq(member('P', buf_data(&b) + FRAME_HEADER, b.len - FRAME_HEADER), UNIT_HOLD);
-	buf_clear(&b);
-	ck_assert_str_eq(to_server(), OPEN);
-	ready("T");
 	parse("", "SELECT 1");
 	ck_assert_int_eq(execute(), UNIT_PASS);
 	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
@@ -560,8 +555,6 @@ START_TEST(a_text_that_changes_how_it_is_read)
 	to_member();
 	query("SET client_encoding = 'LATIN1'");
 	to_server();
-	ready("T");
-	to_server();
 	server('S', "client_encoding\0LATIN1", 23);
 	ready("T");
 	ck_assert_str_eq(to_server(), COMMIT);
@@ -609,8 +602,6 @@ START_TEST(a_set_local_ends_with_the_unit)
 	to_member();
 	/* A plain SET has nothing to be restored. */
 	query("SET work_mem = '1MB'");
-	ck_assert_str_eq(to_server(), OPEN);
-	ready("T");
 	ck_assert_str_eq(to_server(), "QSET work_mem = '1MB'");
 }
 END_TEST
@@ -707,8 +698,6 @@ END_TEST
 START_TEST(modes_of_a_begin)
 {
 	query("BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY");
-	ck_assert_str_eq(to_server(), OPEN);
-	ready("T");
 	ck_assert_str_eq(to_server(),
 			 "PSAVEPOINT u_modes; PSET TRANSACTION  ISOLATION LEVEL SERIALIZABLE, READ "
 			 "ONLY; PRELEASE SAVEPOINT u_modes; PSET TRANSACTION READ ONLY; S");
@@ -880,11 +869,13 @@ START_TEST(the_member_is_gone)
 	ready("T");
 	ck_assert(unit_is_idle(&u));
 	/* In the middle of a sequence of ours. */
-	query("BEGIN");
-	to_server();
+	begin_query("SELECT 1");
+	ready("T");
+	ck_assert_str_eq(to_server(), COMMIT);
 	unit_abandon(&u);
 	ck_assert_str_eq(to_server(), "");
-	ready("T");
+	error("57014");
+	ready("E");
 	ck_assert_str_eq(to_server(), UNDO);
 	ready("T");
 	ck_assert(unit_is_idle(&u));
@@ -918,8 +909,6 @@ END_TEST
 START_TEST(discard_all)
 {
 	query("DISCARD ALL");
-	ck_assert_str_eq(to_server(), OPEN);
-	ready("T");
 	ck_assert_str_eq(to_server(),
 			 "PSET SESSION AUTHORIZATION DEFAULT; PRESET ALL; PDEALLOCATE ALL; "
 			 "PDISCARD PLANS; PDISCARD SEQUENCES; S");
@@ -1004,19 +993,128 @@ START_TEST(timeouts_between_units)
 	const char *sent;
 
 	query("SET Statement_Timeout = 1");
-	to_server();
+	ck_assert_ptr_nonnull(strstr(to_server(), "current_setting('u.statement_timeout'), false)"));
 	ready("T");
 	to_server();
 	ready("T");
 	sent = to_server();
 	ck_assert_ptr_nonnull(strstr(sent, "set_config('statement_timeout', '0', false)"));
-	ck_assert_ptr_nonnull(strstr(sent, "END; PRELEASE SAVEPOINT u; S"));
+	ck_assert_ptr_nonnull(strstr(sent, NEXT));
 	ready("T");
 	ck_assert_str_eq(to_member(), "ZI");
 	ck_assert_int_eq(query("SELECT 1"), UNIT_HOLD);
+	ck_assert_ptr_nonnull(strstr(to_server(), "current_setting('u.statement_timeout'), false)"));
+	/* A cancel hits that: it is done once more. */
+	error("57014");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	ck_assert_ptr_nonnull(strstr(to_server(), "current_setting('u.statement_timeout'), false)"));
+	ready("T");
+	ck_assert_int_eq(query("SELECT 1"), UNIT_PASS);
+	ready("T");
+	to_server();
+	ready("T");
+	/* A pool that gives its server to another session needs none of it, and what it sets is put
+	 * aside at once. */
+	query("RESET statement_timeout; RESET ALL");
+	ck_assert_ptr_null(strstr(to_server(), "statement_timeout"));
+	ready("T");
+	to_server();
+	ready("T");
+	ck_assert_ptr_nonnull(strstr(to_server(), " RESET ALL"));
+	ready("T");
+	to_server();
+	ready("T");
+	to_member();
+	u.parameters = "SELECT pg_catalog.set_config('statement_timeout','1',false)";
+	prepare("", u.parameters);
+	to_server();
+	ready("T");
+	prepare("", u.parameters);
 	sent = to_server();
-	ck_assert_ptr_nonnull(strstr(sent, "PSAVEPOINT u; PSELECT CASE"));
-	ck_assert_ptr_nonnull(strstr(sent, "current_setting('u.statement_timeout'), false)"));
+	ck_assert_ptr_nonnull(strstr(sent, "'1',false), CASE WHEN"));
+	u.parameters = NULL;
+	member('S', NULL, 0);
+	ready("T");
+	ck_assert_ptr_null(strstr(to_server(), "statement_timeout"));
+}
+END_TEST
+
+/* Each unit makes a guard; when there are many, they are released. */
+START_TEST(guards)
+{
+	unsigned deepest = 1;
+
+	for (int i = 0; i < 40; i++) {
+		begin_query("SELECT 1");
+		ready("T");
+		if (u.depth == 16) {
+			ck_assert_ptr_nonnull(strstr(to_server(), "; PRELEASE SAVEPOINT u_g; "
+								  "PSAVEPOINT u_g; PSAVEPOINT u; "
+								  "S"));
+		} else {
+			ck_assert_str_eq(to_server(), COMMIT);
+		}
+		completed(0);
+		ready("T");
+		deepest = u.depth > deepest ? u.depth : deepest;
+	}
+	ck_assert_uint_eq(deepest, 16);
+	ck_assert_uint_eq(u.depth, 40 % 16 + 1);
+	/* Not while cancels come. */
+	for (int i = 0; i < 40; i++) {
+		begin_query("SELECT 1");
+		error("57014");
+		ready("E");
+		ck_assert_str_eq(to_server(), UNDO);
+		ready("T");
+		begin_query("SELECT 1");
+		ready("T");
+		ck_assert_str_eq(to_server(), COMMIT);
+		completed(0);
+		ready("T");
+	}
+	ck_assert_uint_eq(u.depth, 40 % 16 + 1 + 40);
+}
+END_TEST
+
+/* What fails behind the guard undoes nothing of the unit, which has been committed; what fails ahead
+ * of it undoes all of the unit. */
+START_TEST(a_cancel_at_the_end_of_a_unit)
+{
+	for (unsigned missing = 1; missing <= 4; missing++) {
+		unsigned depth = u.depth;
+
+		begin_query("INSERT INTO t VALUES (1)");
+		ck_assert_int_eq(server('C', "INSERT 0 1", 11), UNIT_DROP);
+		ready("T");
+		ck_assert_str_eq(to_server(), COMMIT);
+		completed(missing);
+		error("57014");
+		ready("E");
+		ck_assert_str_eq(to_server(), UNDO);
+		ready("T");
+		ck_assert_str_eq(to_member(), missing == 1 ? "CINSERT 0 1; ZI" : "E57014; ZI");
+		ck_assert_uint_eq(u.depth, missing == 1 ? depth + 1 : depth);
+		ck_assert(unit_is_idle(&u));
+	}
+}
+END_TEST
+
+/* The tag of the last statement comes when the unit has been committed, those before it at once. */
+START_TEST(the_last_tag)
+{
+	begin_query("INSERT INTO t VALUES (1); DELETE FROM t");
+	ck_assert_int_eq(server('C', "INSERT 0 1", 11), UNIT_DROP);
+	ck_assert_int_eq(server('C', "DELETE 1", 9), UNIT_DROP);
+	ck_assert_str_eq(to_member(), "CINSERT 0 1");
+	ready("T");
+	to_server();
+	ck_assert_str_eq(to_member(), "");
+	completed(0);
+	ready("T");
+	ck_assert_str_eq(to_member(), "CDELETE 1; ZI");
 }
 END_TEST
 
@@ -1065,6 +1163,9 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_statement_is_a_unit);
+	tcase_add_test(t, guards);
+	tcase_add_test(t, a_cancel_at_the_end_of_a_unit);
+	tcase_add_test(t, the_last_tag);
 	tcase_add_test(t, an_error_undoes_it_alone);
 	tcase_add_test(t, a_block_is_a_unit);
 	tcase_add_test(t, a_failed_block);
