@@ -378,8 +378,51 @@ may_begin(struct joint *j)
 	return true;
 }
 
-void
-joint_go_on_(struct joint *j)
+/* ---- timeouts of the member, by which PostgreSQL would end the scope ---- */
+
+static void
+ended_by_timeout(struct joint *j, const char *sqlstate, const char *why)
+{
+	if (!j->broken && joint_server_(j) && stream_open(&j->front))
+		end_member(j, sqlstate, why);
+}
+
+static void
+idle_too_long(void *arg)
+{
+	ended_by_timeout(arg, "25P03", "terminating connection due to idle-in-transaction timeout");
+}
+
+static void
+open_too_long(void *arg)
+{
+	ended_by_timeout(arg, "25P04", "terminating connection due to transaction timeout");
+}
+
+/* `since` counts what the limit begins with. */
+static void
+keep_limit(struct joint_limit *l, uint64_t ms, uint64_t since)
+{
+	if (ms == 0) {
+		timer_stop(&l->timer);
+	} else if (!timer_started(&l->timer) || l->since != since || l->ms != ms) {
+		timer_start(&l->timer, (int64_t)ms * 1000);
+		l->since = since;
+		l->ms = ms;
+	}
+}
+
+static void
+keep_limits(struct joint *j)
+{
+	bool ended = j->broken || !stream_open(&j->front);
+
+	keep_limit(&j->idle, ended ? 0 : unit_idle_limit_ms(&j->unit), j->unit.answers);
+	keep_limit(&j->whole, ended ? 0 : unit_whole_limit_ms(&j->unit), j->unit.units);
+}
+
+static void
+go_on(struct joint *j)
 {
 	bool more = true;
 
@@ -406,6 +449,13 @@ joint_go_on_(struct joint *j)
 		stream_pause(&j->front);
 	else
 		stream_resume(&j->front);
+}
+
+void
+joint_go_on_(struct joint *j)
+{
+	go_on(j);
+	keep_limits(j);
 }
 
 /* The member's server was closed, in the middle of anything. */
@@ -541,7 +591,7 @@ server_message(struct joint *j, const uint8_t *data, size_t bytes)
 		lose(j, "the server has sent a message of an impossible length");
 	if (r < 0)
 		return 0;
-	need = !unit_reads_body(f.type) ? 0 : f.body < ERROR_MAX ? f.body : ERROR_MAX;
+	need = !unit_reads_body(&j->unit, f.type) ? 0 : f.body < ERROR_MAX ? f.body : ERROR_MAX;
 	if (bytes < FRAME_HEADER + need)
 		return 0;
 	v = server_verdict(j, &f, data + FRAME_HEADER, need);
@@ -671,6 +721,8 @@ joint_new_(struct session *s, struct scope *f)
 	j->owner = s;
 	j->frame = f;
 	j->front.fd = -1;
+	timer_init(&j->idle.timer, j->site->loop, idle_too_long, j);
+	timer_init(&j->whole.timer, j->site->loop, open_too_long, j);
 	buf_init(&j->in, UNIT_TEXT_MAX + 2 * LOOP_SCRATCH);
 	buf_init(&j->back, UNIT_TEXT_MAX);
 	return j;
@@ -804,6 +856,8 @@ joint_give_back(struct scope *f)
 	joint_cancel_over_(j);
 	joint_cancel_forget_(j);
 	timer_stop(&j->limit);
+	timer_stop(&j->idle.timer);
+	timer_stop(&j->whole.timer);
 	j->broken = true;
 	j->pool->joined = NULL;
 	srv = member_server(j);

@@ -14,6 +14,12 @@
 
 #define FRONT_QUEUE_MAX (4u * 1024 * 1024) /* bytes towards a member that may be queued */
 
+/* A time that a member may take. */
+struct joint_limit {
+	struct timer timer;
+	uint64_t since, ms; /* what it has been started for */
+};
+
 struct joint {
 	struct list_node node; /* in site->joints */
 	struct site *site;
@@ -35,6 +41,7 @@ struct joint {
 	uint64_t cancelled; /* id of the members' server that a cancel is under way for; or 0 */
 	/* The same, if the cancel is still to be sent, or 0; and who has asked for it. */
 	uint64_t due, due_requester;
+	struct joint_limit idle, whole; /* of the member: unit_idle_limit_ms() and its neighbour */
 	struct timer limit; /* closing: the time that it may take */
 	bool tidied;        /* temporary objects of members that are gone have just been dropped */
 	uint64_t littering; /* id of a session that was found to have some, or 0 */

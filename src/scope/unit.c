@@ -101,6 +101,7 @@ begin_own(struct unit *u, enum unit_own what)
 						      .flags = u->flags,
 						      .locals = &u->locals,
 						      .timed = u->timed && !u->put_aside,
+						      .exposed = u->exposed,
 						      .resets = u->resets});
 	u->completed = 0;
 	u->error_of = false;
@@ -111,11 +112,28 @@ begin_own(struct unit *u, enum unit_own what)
 static bool
 open_unit(struct unit *u)
 {
-	if (!u->open && u->timed)
+	if (u->open)
+		return true;
+	u->exposed = u->asks;
+	if (u->timed) {
 		begin_own(u, UNIT_OWN_OPEN);
-	else
-		u->open = true;
-	return u->open;
+		return false;
+	}
+	u->open = true;
+	u->units++;
+	return true;
+}
+
+/* In a BEGIN: the member's request may look at its timeouts. Returns false if they have to be set
+ * first. */
+static bool
+expose(struct unit *u)
+{
+	if (!u->asks || u->exposed || !u->block || u->status != 'T' || !u->open)
+		return true;
+	u->exposed = true;
+	begin_own(u, UNIT_OWN_EXPOSE);
+	return false;
 }
 
 void
@@ -196,6 +214,12 @@ tell_ready(struct unit *u)
 {
 	tell_tag(u);
 	msg_ready(&u->reply, u->block ? u->status : 'I');
+	/* What it has set has been undone. */
+	if (u->block && u->status == 'E') {
+		u->exposed = false;
+		memcpy(u->limits_ms, u->begun_ms, sizeof u->limits_ms);
+	}
+	u->answers++;
 	u->failed = false;
 }
 
@@ -213,6 +237,11 @@ end_request(struct unit *u)
 		if (u->unsure) {
 			u->ready = true;
 			begin_own(u, UNIT_OWN_PROBE);
+			return;
+		}
+		if (u->block && u->status == 'T' && u->limited) {
+			u->ready = true;
+			begin_own(u, UNIT_OWN_KEEP);
 			return;
 		}
 		u->state = UNIT_REST;
@@ -560,7 +589,7 @@ do_part(struct unit *u)
 		do_special(u, kind, start, length);
 		return;
 	}
-	if (!open_unit(u))
+	if (!open_unit(u) || !expose(u))
 		return;
 	if (kind == UNITKIND_SETS && !u->captured && captures(u, &stmt)) {
 		begin_capture(u);
@@ -659,7 +688,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		}
 		return UNIT_DROP;
 	}
-	if (!open_unit(u))
+	if (!open_unit(u) || !expose(u))
 		return UNIT_HOLD;
 	unitname_note(&u->names, 'S', "", NULL);
 	unitname_note(&u->names, 'P', "", NULL);
@@ -716,7 +745,7 @@ put_aside(struct unit *u, const uint8_t *body, size_t bytes)
 		return false;
 	buf_init(&sql, UNIT_TEXT_MAX + 8192);
 	buf_add(&sql, text, strlen(text));
-	unitown_keep_timeouts(&sql, u->name);
+	unitown_keep_timeouts(&sql, u->name, u->exposed);
 	buf_add_u8(&sql, 0);
 	if (!sql.failed) {
 		u->put_aside = true;
@@ -791,7 +820,7 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			return UNIT_DROP;
 		}
 	}
-	if (!open_unit(u))
+	if (!open_unit(u) || ((!u->exchange || u->drained) && !expose(u)))
 		return UNIT_HOLD;
 	if (!u->exchange) {
 		u->failed = false;
@@ -808,13 +837,29 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		       : UNIT_PASS;
 }
 
+/* Does the message name timeouts, in a text, or as a value of set_config()? */
+static void
+look_at_timeouts(struct unit *u, char type, const char *body, size_t bytes)
+{
+	bool named;
+
+	if (type != 'Q' && type != 'P' && type != 'B') {
+		u->asks = u->asks && u->exchange;
+		return;
+	}
+	named = sqltext_mentions(body, bytes, "timeout");
+	u->timed |= named;
+	u->asks = u->timed && (named || sqltext_mentions(body, bytes, "settings") ||
+			       sqltext_mentions(body, bytes, "show"));
+	u->limited |= named && (sqltext_mentions(body, bytes, "idle_in_transaction") ||
+				sqltext_mentions(body, bytes, "transaction_timeout"));
+}
+
 enum unit_verdict
 unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
 	u->resets = u->resets && type == 'Q';
-	/* In a text, or as a value of set_config(). */
-	if (!u->timed && (type == 'Q' || type == 'P' || type == 'B'))
-		u->timed = sqltext_mentions((const char *)body, bytes, "timeout");
+	look_at_timeouts(u, type, (const char *)body, bytes);
 	/* The data of a COPY. Behind a COPY that has failed, PostgreSQL ignores them, too. */
 	if (u->state == UNIT_EXCHANGE && (type == 'c' || type == 'f'))
 		u->last = type;
@@ -857,9 +902,9 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 /* ---- messages of the server ---- */
 
 bool
-unit_reads_body(char type)
+unit_reads_body(const struct unit *u, char type)
 {
-	return type == 'E' || type == 'Z' || type == 'S' || type == 'C';
+	return (type == 'D' && u->state == UNIT_OWN) || type == 'E' || type == 'Z' || type == 'S' || type == 'C';
 }
 
 /* Is it the error of a cancel, or of a statement_timeout? */
@@ -1002,6 +1047,14 @@ own_ended(struct unit *u)
 			return;
 		}
 		break;
+	case UNIT_OWN_EXPOSE:
+	case UNIT_OWN_KEEP:
+		u->exposed = was == UNIT_OWN_EXPOSE && good;
+		if (!good) {
+			keep_refusal(u);
+			u->failed = true;
+		}
+		break;
 	case UNIT_OWN_RESTART:
 	case UNIT_OWN_OPEN:
 		if (!good) {
@@ -1010,7 +1063,11 @@ own_ended(struct unit *u)
 		}
 		u->repeats = 0;
 		u->resets = false;
-		u->open |= was == UNIT_OWN_OPEN;
+		if (was == UNIT_OWN_OPEN) {
+			u->open = true;
+			u->units++;
+			memcpy(u->begun_ms, u->limits_ms, sizeof u->begun_ms);
+		}
 		break;
 	case UNIT_OWN_COMMIT:
 		if (!good) {
@@ -1091,7 +1148,7 @@ own_ended(struct unit *u)
 		break;
 	}
 	if (was == UNIT_OWN_COMMIT || was == UNIT_OWN_UNDO) {
-		u->put_aside = false;
+		u->put_aside = u->exposed = false;
 		unitlocal_forget(&u->locals);
 		unitname_forget_portals(&u->names);
 	}
@@ -1238,6 +1295,54 @@ tell_moved(struct unit *u, const uint8_t *body, size_t bytes)
 	return UNIT_DROP;
 }
 
+/* Milliseconds of a timeout as PostgreSQL spells it: 300ms, 5s, 1min. */
+static uint64_t
+milliseconds(const char *value, size_t bytes)
+{
+	uint64_t n = 0;
+	size_t i = 0;
+
+	for (; i < bytes && value[i] >= '0' && value[i] <= '9' && n < UINT32_MAX; i++)
+		n = 10 * n + (uint64_t)(value[i] - '0');
+	if (i >= bytes)
+		return n;
+	switch (value[i]) {
+	case 's':
+		return n * 1000;
+	case 'h':
+		return n * 3600 * 1000;
+	case 'd':
+		return n * 24 * 3600 * 1000;
+	default:
+		return i + 1 < bytes && value[i + 1] == 'i' ? n * 60 * 1000 : n;
+	}
+}
+
+/* A row of a statement of ours. The one about timeouts has a column for each. */
+static void
+read_limits(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	struct reader r;
+
+	reader_init(&r, body, bytes);
+	if (reader_u16(&r) != UNITLOCAL_TIMEOUTS)
+		return;
+	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS && !r.failed; i++) {
+		uint32_t length = reader_u32(&r);
+		bool none = length == UINT32_MAX;
+		const uint8_t *value = none ? NULL : reader_bytes(&r, length);
+
+		if (!r.failed)
+			u->limits_ms[i] = none ? 0 : milliseconds((const char *)value, length);
+	}
+	/* Those of the role or the database. */
+	if (u->own == UNIT_OWN_START)
+		for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
+			u->timed |= u->limits_ms[i] > 0;
+			u->limited |= i > 0 && u->limits_ms[i] > 0;
+		}
+}
+
 enum unit_verdict
 unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
@@ -1283,6 +1388,10 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	case 's':
 		if (u->state != UNIT_OWN && u->executes > 0)
 			u->executes--;
+		break;
+	case 'D':
+		if (u->state == UNIT_OWN)
+			read_limits(u, body, bytes);
 		break;
 	case 'C':
 		u->completed += u->state == UNIT_OWN;
@@ -1330,6 +1439,10 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->executes);
 	PACK(p, u->status);
 	PACK(p, u->depth);
+	PACK(p, u->exposed);
+	PACK(p, u->limited);
+	PACK(p, u->limits_ms);
+	PACK(p, u->begun_ms);
 	PACK(p, u->wary);
 	PACK(p, u->name);
 	PACK(p, u->flags);

@@ -74,6 +74,13 @@ struct unit {
 	bool unsure;       /* that COPY has failed, maybe ahead of it: two ReadyForQuery, or one */
 	bool answered;     /* the server has said something in the sequence of our own */
 	bool timed;        /* members may have set timeouts */
+	bool limited;      /* some that PostgreSQL would end the scope by */
+	bool asks;         /* the request may look at them */
+	bool exposed;      /* they are set in the server: unitown.h */
+	/* In the order of unitlocal_timeouts[]: those of the member, 0 for none; and what they were
+	 * when the unit was opened. */
+	uint64_t limits_ms[UNITLOCAL_TIMEOUTS], begun_ms[UNITLOCAL_TIMEOUTS];
+	uint64_t units, answers; /* that have been opened, and ReadyForQuery to members */
 	/* What the pool of the members is giving the server as its session's parameters, or NULL;
 	 * the caller's. */
 	const char *parameters;
@@ -153,7 +160,7 @@ bool unit_takes_header(char type);
 enum unit_verdict unit_member(struct unit *, char type, const uint8_t *body, size_t bytes);
 
 /* Is the body of this message of the server needed? */
-bool unit_reads_body(char type);
+bool unit_reads_body(const struct unit *, char type);
 
 /* A message of the server. Never HOLD. */
 enum unit_verdict unit_server(struct unit *, char type, const uint8_t *body, size_t bytes);
@@ -163,6 +170,23 @@ static inline bool
 unit_is_idle(const struct unit *u)
 {
 	return u->state == UNIT_REST && !u->open && !u->block && u->text == NULL && !u->abandoned;
+}
+
+/* The timeouts that PostgreSQL would end the scope by, and that the caller keeps: if the member
+ * breaks one, it is ended. In milliseconds; 0: none. */
+
+/* From the ReadyForQuery in a BEGIN to the next message of the member. */
+static inline uint64_t
+unit_idle_limit_ms(const struct unit *u)
+{
+	return u->block && u->state == UNIT_REST ? u->limits_ms[2] : 0;
+}
+
+/* From the opening of the unit. */
+static inline uint64_t
+unit_whole_limit_ms(const struct unit *u)
+{
+	return u->open ? u->limits_ms[1] : 0;
 }
 
 /* Could a cancel hit what the member has asked for? */

@@ -127,51 +127,86 @@ add_restores(struct own *o)
 	buf_clear(&sql);
 }
 
-/* Writes what keeps a timeout of a member in a parameter of ours and sets it to 0, or sets it to
- * what was kept. There is no operator in it, as a member may have set search_path. PostgreSQL before
- * 17 has no transaction_timeout, and its CASE does not evaluate
- * what is not taken. */
+/* What is done with a timeout of a member. Its value is the result, with a 0 behind it if it was
+ * put aside. There is no operator in the texts, as a member may have set search_path. PostgreSQL
+ * before 17 has no transaction_timeout, and its CASE does not evaluate what is not taken. */
+enum timeout_does {
+	TIMEOUT_SET,   /* sets it to what was put aside */
+	TIMEOUT_KEEP,  /* puts it aside, and sets it to 0 */
+	TIMEOUT_LOOK,  /* tells what was put aside */
+	TIMEOUT_FOUND, /* puts it aside if it is not 0: something has set it */
+	TIMEOUT_NONE
+};
+
 static void
-add_timeout(struct buf *sql, const char *ours, const char *name, bool keep)
+add_timeout(struct buf *sql, const char *ours, const char *name, enum timeout_does does)
 {
-	if (keep)
-		buf_add_fmt(sql,
-			    "CASE WHEN pg_catalog.current_setting('%s', true) IS NOT NULL THEN "
-			    "pg_catalog.textcat(pg_catalog.set_config('%s.%s', "
-			    "pg_catalog.current_setting('%s'), false), "
-			    "pg_catalog.set_config('%s', '0', false)) END",
-			    name, ours, name, name, name);
-	else
+	switch (does) {
+	case TIMEOUT_SET:
 		buf_add_fmt(sql,
 			    "CASE WHEN pg_catalog.textne(coalesce("
 			    "pg_catalog.current_setting('%s.%s', true), ''), '') THEN "
 			    "pg_catalog.set_config('%s', "
 			    "pg_catalog.current_setting('%s.%s'), false) END",
 			    ours, name, name, ours, name);
+		break;
+	case TIMEOUT_KEEP:
+		buf_add_fmt(sql,
+			    "CASE WHEN pg_catalog.current_setting('%s', true) IS NOT NULL THEN "
+			    "pg_catalog.textcat(pg_catalog.set_config('%s.%s', "
+			    "pg_catalog.current_setting('%s'), false), "
+			    "pg_catalog.set_config('%s', '0', false)) END",
+			    name, ours, name, name, name);
+		break;
+	case TIMEOUT_LOOK:
+		buf_add_fmt(sql, "pg_catalog.current_setting('%s.%s', true)", ours, name);
+		break;
+	case TIMEOUT_FOUND:
+		buf_add_fmt(sql,
+			    "CASE WHEN pg_catalog.textne(coalesce("
+			    "pg_catalog.current_setting('%s', true), '0'), '0') THEN "
+			    "pg_catalog.textcat(pg_catalog.set_config('%s.%s', "
+			    "pg_catalog.current_setting('%s', true), false), "
+			    "pg_catalog.set_config('%s', '0', false)) ELSE "
+			    "pg_catalog.current_setting('%s.%s', true) END",
+			    name, ours, name, name, name, ours, name);
+		break;
+	case TIMEOUT_NONE:
+		buf_add_fmt(sql, "NULL");
+		break;
+	}
 }
 
+/* Adds one statement, whose result has a column for each timeout. */
 static void
-add_timeouts(struct own *o, bool keep)
+add_timeouts(struct own *o, enum timeout_does first, enum timeout_does others)
 {
-	size_t first = !keep && o->of->resets ? 1 : 0;
 	struct buf sql;
 
 	buf_init(&sql, 8192);
-	for (size_t i = first; i < UNITLOCAL_TIMEOUTS; i++) {
-		buf_add_fmt(&sql, i > first ? ", " : "SELECT ");
-		add_timeout(&sql, o->of->name, unitlocal_timeouts[i], keep);
+	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
+		buf_add_fmt(&sql, i > 0 ? ", " : "SELECT ");
+		add_timeout(&sql, o->of->name, unitlocal_timeouts[i], i > 0 ? others : first);
 	}
 	buf_add_u8(&sql, 0);
 	add_own(o, (const char *)buf_data(&sql));
 	buf_clear(&sql);
 }
 
+/* At the end of a unit. */
+static void
+keep_timeouts(struct own *o)
+{
+	add_timeouts(o, TIMEOUT_KEEP, o->of->exposed ? TIMEOUT_KEEP : TIMEOUT_FOUND);
+}
+
 void
-unitown_keep_timeouts(struct buf *sql, const char *name)
+unitown_keep_timeouts(struct buf *sql, const char *name, bool exposed)
 {
 	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
 		buf_add_fmt(sql, ", ");
-		add_timeout(sql, name, unitlocal_timeouts[i], true);
+		add_timeout(sql, name, unitlocal_timeouts[i],
+			    i == 0 || exposed ? TIMEOUT_KEEP : TIMEOUT_FOUND);
 	}
 }
 
@@ -211,24 +246,31 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 	case UNIT_OWN_RESTART:
 		add_reset(&o);
 		if (of->timed)
-			add_timeouts(&o, true);
+			keep_timeouts(&o);
 		end_unit(&o);
 		break;
 	case UNIT_OWN_START:
 		add_own(&o, "DEALLOCATE ALL");
-		add_timeouts(&o, true);
+		add_timeouts(&o, TIMEOUT_KEEP, TIMEOUT_KEEP);
 		add_guard(&o, "SAVEPOINT ", 1);
 		add_own_with(&o, "SAVEPOINT ", "");
 		break;
 	case UNIT_OWN_OPEN:
 		/* Inside of the unit's savepoint: so its ROLLBACK sets them to 0 again. */
-		add_timeouts(&o, false);
+		add_timeouts(&o, of->resets ? TIMEOUT_NONE : TIMEOUT_SET,
+			     of->exposed ? TIMEOUT_SET : TIMEOUT_LOOK);
+		break;
+	case UNIT_OWN_EXPOSE:
+		add_timeouts(&o, TIMEOUT_NONE, TIMEOUT_SET);
+		break;
+	case UNIT_OWN_KEEP:
+		add_timeouts(&o, TIMEOUT_NONE, of->exposed ? TIMEOUT_KEEP : TIMEOUT_FOUND);
 		break;
 	case UNIT_OWN_COMMIT:
 		/* From here on, the member's timeouts hit nothing: PostgreSQL ends
 		 * statement_timeout ahead of a commit, too. */
 		if (of->timed)
-			add_timeouts(&o, true);
+			keep_timeouts(&o);
 		/* The checks of deferred constraints are done and undone again: so the constraints
 		 * stay deferred, and are checked once more at the end of the scope. */
 		add_own_with(&o, "SAVEPOINT ", "_check");

@@ -24,6 +24,8 @@ enum unit_own {
 	UNIT_OWN_START,   /* forgets statements that others have prepared; makes the savepoints */
 	UNIT_OWN_RESTART, /* forgets parameters, too */
 	UNIT_OWN_OPEN,    /* gives the member its timeouts */
+	UNIT_OWN_EXPOSE, /* in a BEGIN: sets the other timeouts, too */
+	UNIT_OWN_KEEP,   /* in a BEGIN: puts them aside again */
 	UNIT_OWN_COMMIT,
 	UNIT_OWN_UNDO,
 	UNIT_OWN_MODES,   /* SET TRANSACTION of the modes of a BEGIN */
@@ -45,9 +47,11 @@ struct unitown {
 	unsigned flags;    /* of sqltext_init(), for the modes */
 	const struct unit_locals *locals;
 	/* Members may have set timeouts that must not hit our statements, nor the scope's
-	 * transaction between units: OPEN sets them, and what ends the unit keeps them on the
-	 * server and sets them to 0. */
-	bool timed;
+	 * transaction: they are put aside on the server, in parameters of ours. OPEN sets
+	 * statement_timeout, and what ends the unit puts it aside again. With the other two
+	 * PostgreSQL would end the scope, so pgwith keeps them itself: they are `exposed` only
+	 * while something runs that may look at them. */
+	bool timed, exposed;
 	bool resets; /* of OPEN: the unit begins by setting statement_timeout, so it need not */
 };
 
@@ -56,7 +60,7 @@ struct unitown {
 unsigned unitown_add(struct buf *out, enum unit_own, const struct unitown *);
 
 /* Adds, behind the expressions of a SELECT, what keeps the member's timeouts and sets them to 0. */
-void unitown_keep_timeouts(struct buf *sql, const char *name);
+void unitown_keep_timeouts(struct buf *sql, const char *name, bool exposed);
 
 /* Does the sequence make the next guard, if it succeeds? The last statement of such a one makes the
  * unit's savepoint, the one before it makes the guard. */

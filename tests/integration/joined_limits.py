@@ -260,5 +260,87 @@ def timeouts_and_deferred_checks(t):
     d.quiet()
 
 
+IDLE = "idle_in_transaction_session_timeout"
+
+
+@test
+def idle_in_transaction(t):
+    """a member that breaks its own idle_in_transaction_session_timeout is ended as by PostgreSQL, and nobody else"""
+    t.sql("CREATE TABLE t (n int UNIQUE)")
+    d = t.daemon()
+    c, member = enter(t, d)
+    calm = member()
+    ways = (("option", ["BEGIN"], {IDLE: "300ms"}),
+            ("SET before", ["SET %s = 300" % IDLE, "BEGIN"], {}),
+            ("SET in it", ["BEGIN", "SET %s TO '300ms'" % IDLE], {}),
+            ("SET LOCAL", ["BEGIN", "SET LOCAL %s = 300" % IDLE], {}),
+            ("set_config", ["BEGIN; SELECT set_config('%s', '300', false)" % IDLE], {}),
+            ("in a savepoint", ["BEGIN", "SAVEPOINT s", "SET %s = 300" % IDLE], {}),
+            ("in a failed one", ["SET %s = 300" % IDLE, "BEGIN", "SELECT 1/0"], {}))
+    for how, statements, options in ways:
+        told = []
+        for w in t.direct(**options), member(**options):
+            for s in statements:
+                w.ask(s)
+            if how != "in a failed one":
+                w.ask("INSERT INTO t VALUES (1)")
+                equal(w.value("SHOW " + IDLE), "300ms", "the member's own: " + how)
+            began = time.monotonic()
+            e = w.until_closed().errors[-1]
+            told.append((e.severity, e.sqlstate, e.message))
+            check(time.monotonic() - began > 0.1, "too early: " + how)
+        equal(told[1], told[0], how)
+        equal(calm.value("SELECT count(*) FROM t"), "0", "what its unit has left")
+        equal(calm.value("SHOW " + IDLE), "0", "another member's")
+    # One that is back in time, one that has taken it back, one whose statement is long, one outside of a BEGIN.
+    w = member()
+    w.ask("BEGIN")
+    w.ask("SET %s = '700ms'" % IDLE)
+    for _ in range(6):
+        time.sleep(0.2)
+        w.sql("SELECT 1")
+    w.sql("SELECT pg_sleep(1)")
+    w.ask("SAVEPOINT s")
+    w.ask("SET %s = 100" % IDLE)
+    equal(w.ask("ROLLBACK TO s").tags, ["ROLLBACK"], "the tag")
+    equal(w.value("SHOW " + IDLE), "700ms", "behind ROLLBACK TO")
+    w.ask("SET %s = 0" % IDLE)
+    time.sleep(0.8)
+    w.sql("INSERT INTO t VALUES (2)")
+    w.ask("COMMIT")
+    w.ask("SET %s = 200" % IDLE)
+    time.sleep(0.4)
+    equal(w.value("SHOW " + IDLE), "200ms", "outside of a BEGIN")
+    w.ask("BEGIN; SET %s = 10000" % IDLE)
+    w.ask("ROLLBACK")
+    equal(w.value("SELECT setting FROM pg_settings WHERE name = '%s'" % IDLE), "200", "behind a ROLLBACK")
+    equal([w.ask(s).tags for s in ("RESET ALL", "BEGIN")], [["RESET"], ["BEGIN"]], "the tags")
+    time.sleep(0.4)
+    w.sql("COMMIT")
+    c.sql("EXIT")
+    equal(t.value("SELECT string_agg(n::text, ',') FROM t"), "2", "rows")
+    d.quiet()
+
+
+@test
+def idle_limit_of_the_role(t):
+    """an idle_in_transaction_session_timeout that the database has ends a member, and not the scope"""
+    t.sql('ALTER DATABASE "%s" SET %s = 300' % (t.database, IDLE))
+    d = t.daemon()
+    c, member = enter(t, d)
+    w, calm = member(), member()
+    time.sleep(0.5)
+    equal(calm.value("SHOW " + IDLE), "300ms", "its value")
+    w.ask("BEGIN")
+    equal(w.until_closed().errors[-1].sqlstate, "25P03", "what it is told")
+    equal(calm.value("SELECT 1"), "1", "another one goes on")
+    calm.ask("SET %s = 0" % IDLE)
+    calm.ask("BEGIN")
+    time.sleep(0.5)
+    equal(calm.ask("COMMIT").tags, ["COMMIT"], "the tag")
+    c.sql("EXIT")
+    d.quiet()
+
+
 if __name__ == "__main__":
     main()
