@@ -76,6 +76,8 @@ unit_clear(struct unit *u)
 	u->control = NULL;
 	free(u->modes);
 	u->modes = NULL;
+	free(u->deferred);
+	u->deferred = NULL;
 	buf_clear(&u->error);
 	buf_clear(&u->out);
 	buf_clear(&u->reply);
@@ -102,6 +104,11 @@ begin_own(struct unit *u, enum unit_own what)
 						      .locals = &u->locals,
 						      .timed = u->timed && !u->put_aside,
 						      .exposed = u->exposed,
+						      .written = u->constrains || !u->written[0]
+								     ? NULL
+								     : u->written,
+						      .constraints = u->constraints,
+						      .deferred = u->deferred,
 						      .resets = u->resets});
 	u->completed = 0;
 	u->error_of = false;
@@ -249,7 +256,7 @@ end_request(struct unit *u)
 		return;
 	}
 	u->ready = true;
-	begin_own(u, u->failed || u->status != 'T' ? UNIT_OWN_UNDO : UNIT_OWN_COMMIT);
+	begin_own(u, u->failed || u->status != 'T' ? UNIT_OWN_UNDO : UNIT_OWN_LOOK);
 }
 
 /* ---- BEGIN, COMMIT, ROLLBACK ---- */
@@ -332,7 +339,7 @@ go_on_with_end(struct unit *u)
 			warn(u, "25P01", "there is no transaction in progress");
 		u->replaced = commit && u->status == 'E';
 		if (u->open) {
-			begin_own(u, commit && !u->replaced ? UNIT_OWN_COMMIT : UNIT_OWN_UNDO);
+			begin_own(u, commit && !u->replaced ? UNIT_OWN_LOOK : UNIT_OWN_UNDO);
 			return;
 		}
 	}
@@ -847,6 +854,7 @@ look_at_timeouts(struct unit *u, char type, const char *body, size_t bytes)
 		u->asks = u->asks && u->exchange;
 		return;
 	}
+	u->constrains |= sqltext_mentions(body, bytes, "constraints");
 	named = sqltext_mentions(body, bytes, "timeout");
 	u->timed |= named;
 	u->asks = u->timed && (named || sqltext_mentions(body, bytes, "settings") ||
@@ -1031,7 +1039,8 @@ own_ended(struct unit *u)
 
 	/* The last statement makes the savepoint of the next unit. If only that has failed, what
 	 * the unit has done is kept. */
-	if (unitown_ends_unit(was) && u->completed + 1 >= u->statements) {
+	if (unitown_ends_unit(was) &&
+	    u->completed + unitown_behind_guard(was, u->constraints) >= u->statements) {
 		u->depth = u->flat ? 1 : u->depth + 1;
 		u->wary -= u->wary > 0;
 		if (!good && was != UNIT_OWN_START) {
@@ -1069,7 +1078,13 @@ own_ended(struct unit *u)
 			memcpy(u->begun_ms, u->limits_ms, sizeof u->begun_ms);
 		}
 		break;
+	case UNIT_OWN_LOOK:
 	case UNIT_OWN_COMMIT:
+		if (good && was == UNIT_OWN_LOOK) {
+			u->written[0] = 0;
+			begin_own(u, UNIT_OWN_COMMIT);
+			return;
+		}
 		if (!good) {
 			u->tag[0] = 0;
 			keep_refusal(u);
@@ -1148,6 +1163,9 @@ own_ended(struct unit *u)
 		break;
 	}
 	if (was == UNIT_OWN_COMMIT || was == UNIT_OWN_UNDO) {
+		u->constrains = false;
+		free(u->deferred);
+		u->deferred = NULL;
 		u->put_aside = u->exposed = false;
 		unitlocal_forget(&u->locals);
 		unitname_forget_portals(&u->names);
@@ -1318,29 +1336,56 @@ milliseconds(const char *value, size_t bytes)
 	}
 }
 
-/* A row of a statement of ours. The one about timeouts has a column for each. */
+/* Those of the role or the database. */
 static void
-read_limits(struct unit *u, const uint8_t *body, size_t bytes)
+look_at_first_limits(struct unit *u)
 {
+	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
+		u->timed |= u->limits_ms[i] > 0;
+		u->limited |= i > 0 && u->limits_ms[i] > 0;
+	}
+}
+
+/* A row of a statement of ours: the number of its columns says of which. */
+static void
+read_row(struct unit *u, const uint8_t *body, size_t bytes)
+{
+	const char *values[UNITOWN_LOOK_COLUMNS] = {NULL};
+	size_t lengths[UNITOWN_LOOK_COLUMNS] = {0};
 	struct reader r;
+	unsigned count;
 
 	reader_init(&r, body, bytes);
-	if (reader_u16(&r) != UNITLOCAL_TIMEOUTS)
+	count = reader_u16(&r);
+	if (count == 1 || count > UNITOWN_LOOK_COLUMNS)
 		return;
-	for (size_t i = 0; i < UNITLOCAL_TIMEOUTS && !r.failed; i++) {
+	for (size_t i = 0; i < count; i++) {
 		uint32_t length = reader_u32(&r);
-		bool none = length == UINT32_MAX;
-		const uint8_t *value = none ? NULL : reader_bytes(&r, length);
 
-		if (!r.failed)
-			u->limits_ms[i] = none ? 0 : milliseconds((const char *)value, length);
+		if (length == UINT32_MAX)
+			continue;
+		values[i] = (const char *)reader_bytes(&r, length);
+		lengths[i] = length;
 	}
-	/* Those of the role or the database. */
-	if (u->own == UNIT_OWN_START)
-		for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++) {
-			u->timed |= u->limits_ms[i] > 0;
-			u->limited |= i > 0 && u->limits_ms[i] > 0;
-		}
+	if (r.failed)
+		return;
+	if (count == UNITLOCAL_TIMEOUTS) {
+		for (size_t i = 0; i < UNITLOCAL_TIMEOUTS; i++)
+			u->limits_ms[i] = milliseconds(values[i], lengths[i]);
+		if (u->own == UNIT_OWN_START)
+			look_at_first_limits(u);
+	} else if (count == UNITOWN_LOOK_COLUMNS && lengths[0] == 1 && u->own == UNIT_OWN_LOOK) {
+		u->constraints = (enum unit_constraints)((values[0][0] - '0') & 3);
+		free(u->deferred);
+		u->deferred = values[1] ? mem_strndup(values[1], lengths[1]) : NULL;
+		u->reads = lengths[2] == 2;
+	} else if (count == UNITOWN_WRITTEN_COLUMNS && values[0] &&
+		   lengths[0] < sizeof u->written) {
+		memcpy(u->written, values[0], lengths[0]);
+		u->written[lengths[0]] = 0;
+		if (strspn(u->written, "0123456789") != lengths[0])
+			u->written[0] = 0;
+	}
 }
 
 enum unit_verdict
@@ -1391,7 +1436,7 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		break;
 	case 'D':
 		if (u->state == UNIT_OWN)
-			read_limits(u, body, bytes);
+			read_row(u, body, bytes);
 		break;
 	case 'C':
 		u->completed += u->state == UNIT_OWN;
@@ -1439,6 +1484,8 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->executes);
 	PACK(p, u->status);
 	PACK(p, u->depth);
+	PACK(p, u->written);
+	PACK(p, u->constrains);
 	PACK(p, u->exposed);
 	PACK(p, u->limited);
 	PACK(p, u->limits_ms);
@@ -1459,6 +1506,7 @@ unit_pack(struct pack *p, struct unit *u)
 	if (!pack_reading(p))
 		return;
 	u->name[sizeof u->name - 1] = 0;
+	u->written[sizeof u->written - 1] = 0;
 	if (u->state >= UNIT_NSTATES || u->depth == 0 ||
 	    (u->text && (u->text_bytes != strlen(u->text) || u->text_at > u->text_bytes)))
 		p->failed = true;

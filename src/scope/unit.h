@@ -14,8 +14,8 @@
  *	COMMIT of a failed one  ROLLBACK TO g1, SAVEPOINT u
  *	ROLLBACK                ROLLBACK TO g1, SAVEPOINT u
  *
- * What the guards are for is told in unitown.h. Before a RELEASE, deferred constraints are checked (and are still deferred afterwards), and the
- * unit's cursors are closed. The savepoint's name has a random number in it, and members cannot
+ * What the guards are for is told in unitown.h. Before a RELEASE, deferred constraints are checked,
+ * and are deferred again for the next unit; and the unit's cursors are closed. The savepoint's name has a random number in it, and members cannot
  * name it, although pg_stat_activity shows it. A member's own savepoints nest inside of it, and
  * PostgreSQL keeps these in order.
  *
@@ -80,6 +80,11 @@ struct unit {
 	/* In the order of unitlocal_timeouts[]: those of the member, 0 for none; and what they were
 	 * when the unit was opened. */
 	uint64_t limits_ms[UNITLOCAL_TIMEOUTS], begun_ms[UNITLOCAL_TIMEOUTS];
+	bool constrains;   /* the unit may have said SET CONSTRAINTS */
+	char written[32];  /* of struct unitown, as are the next two; "": not known */
+	enum unit_constraints constraints;
+	char *deferred;
+	bool reads;              /* LOOK has found that the unit is READ ONLY */
 	uint64_t units, answers; /* that have been opened, and ReadyForQuery to members */
 	/* What the pool of the members is giving the server as its session's parameters, or NULL;
 	 * the caller's. */

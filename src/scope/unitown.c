@@ -87,9 +87,86 @@ flatten(struct own *o)
 	close_parts(o, guard);
 }
 
+/* How much has been written to the tables that deferrable constraints are about, in the scope's
+ * transaction: a number that only grows in a unit. What follows makes a SELECT of it. */
+#define WITH_DEFERRABLE                                                                            \
+	"WITH d AS (SELECT c.conname, c.connamespace, c.conrelid, c.confrelid, c.condeferred "     \
+	"FROM pg_catalog.pg_constraint c WHERE c.condeferrable AND NOT "                           \
+	"pg_catalog.pg_is_other_temp_schema(c.connamespace)), "                                    \
+	"w AS (SELECT coalesce(pg_catalog.sum(pg_catalog.int8pl("                                  \
+	"pg_catalog.pg_stat_get_xact_tuples_inserted(x.r), pg_catalog.int8pl("                     \
+	"pg_catalog.pg_stat_get_xact_tuples_updated(x.r), "                                        \
+	"pg_catalog.pg_stat_get_xact_tuples_deleted(x.r)))), 0)::pg_catalog.text AS n "            \
+	"FROM (SELECT conrelid FROM d UNION SELECT confrelid FROM d) x(r)) "
+
+static void
+add_look(struct own *o)
+{
+	const char *written = o->of->written;
+	struct buf sql;
+
+	buf_init(&sql, 8192);
+	buf_add_fmt(&sql, WITH_DEFERRABLE ", k AS (SELECT CASE "
+					  "WHEN NOT EXISTS (SELECT FROM d) THEN 0 ");
+	/* Without track_counts, nothing is counted. */
+	if (written)
+		buf_add_fmt(&sql,
+			    "WHEN pg_catalog.texteq(pg_catalog.current_setting('track_counts'), "
+			    "'on') AND pg_catalog.texteq((SELECT n FROM w), '%s') THEN 1 ",
+			    written);
+	buf_add_fmt(
+	    &sql,
+	    "WHEN EXISTS (SELECT FROM d JOIN pg_catalog.pg_constraint o ON "
+	    "o.conname OPERATOR(pg_catalog.=) d.conname AND "
+	    "o.connamespace OPERATOR(pg_catalog.=) d.connamespace "
+	    "WHERE d.condeferred AND NOT o.condeferred) OR EXISTS (SELECT FROM d WHERE "
+	    "d.condeferred AND NOT pg_catalog.has_schema_privilege(d.connamespace, 'USAGE')) "
+	    "THEN 3 ELSE 2 END AS k) "
+	    "SELECT k, CASE k WHEN 2 THEN (SELECT pg_catalog.string_agg(DISTINCT "
+	    "pg_catalog.format('%%I.%%I', n.nspname, d.conname), ', ') FROM d JOIN "
+	    "pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.connamespace "
+	    "WHERE d.condeferred) END, "
+	    "pg_catalog.current_setting('transaction_read_only'), NULL FROM k");
+	buf_add_u8(&sql, 0);
+	add_own(o, (const char *)buf_data(&sql));
+	buf_clear(&sql);
+}
+
+/* What the unit has deferred is checked now. */
+static void
+add_checks(struct own *o)
+{
+	char *sql;
+
+	switch (o->of->constraints) {
+	case UNIT_CONSTRAINTS_CHECK:
+		add_own(o, "SET CONSTRAINTS ALL IMMEDIATE");
+		if (o->of->deferred == NULL)
+			break;
+		sql = mem_printf("SET CONSTRAINTS %s DEFERRED", o->of->deferred);
+		add_own(o, sql);
+		free(sql);
+		break;
+	case UNIT_CONSTRAINTS_TRY:
+		add_own_with(o, "SAVEPOINT ", "_check");
+		add_own(o, "SET CONSTRAINTS ALL IMMEDIATE");
+		add_own_with(o, "ROLLBACK TO SAVEPOINT ", "_check");
+		add_own_with(o, "RELEASE SAVEPOINT ", "_check");
+		break;
+	default:
+		break;
+	}
+}
+
+unsigned
+unitown_behind_guard(enum unit_own what, enum unit_constraints constraints)
+{
+	return what == UNIT_OWN_COMMIT && constraints != UNIT_CONSTRAINTS_NONE ? 2 : 1;
+}
+
 /* What the unit has done is kept, and the next one has its savepoints. */
 static void
-end_unit(struct own *o)
+end_unit(struct own *o, enum unit_constraints constraints)
 {
 	if (o->of->flat) {
 		flatten(o);
@@ -97,6 +174,8 @@ end_unit(struct own *o)
 		add_own_with(o, "RELEASE SAVEPOINT ", "");
 		add_guard(o, "SAVEPOINT ", o->of->depth + 1);
 	}
+	if (constraints != UNIT_CONSTRAINTS_NONE)
+		add_own(o, WITH_DEFERRABLE "SELECT n, NULL FROM w");
 	add_own_with(o, "SAVEPOINT ", "");
 }
 
@@ -247,7 +326,7 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 		add_reset(&o);
 		if (of->timed)
 			keep_timeouts(&o);
-		end_unit(&o);
+		end_unit(&o, UNIT_CONSTRAINTS_NONE);
 		break;
 	case UNIT_OWN_START:
 		add_own(&o, "DEALLOCATE ALL");
@@ -266,20 +345,18 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 	case UNIT_OWN_KEEP:
 		add_timeouts(&o, TIMEOUT_NONE, of->exposed ? TIMEOUT_KEEP : TIMEOUT_FOUND);
 		break;
-	case UNIT_OWN_COMMIT:
+	case UNIT_OWN_LOOK:
 		/* From here on, the member's timeouts hit nothing: PostgreSQL ends
 		 * statement_timeout ahead of a commit, too. */
 		if (of->timed)
 			keep_timeouts(&o);
-		/* The checks of deferred constraints are done and undone again: so the constraints
-		 * stay deferred, and are checked once more at the end of the scope. */
-		add_own_with(&o, "SAVEPOINT ", "_check");
-		add_own(&o, "SET CONSTRAINTS ALL IMMEDIATE");
-		add_own_with(&o, "ROLLBACK TO SAVEPOINT ", "_check");
-		add_own_with(&o, "RELEASE SAVEPOINT ", "_check");
+		add_look(&o);
+		break;
+	case UNIT_OWN_COMMIT:
+		add_checks(&o);
 		add_own(&o, "CLOSE ALL");
 		add_restores(&o);
-		end_unit(&o);
+		end_unit(&o, of->constraints);
 		break;
 	case UNIT_OWN_UNDO:
 		add_guard(&o, "ROLLBACK TO SAVEPOINT ", of->depth);
@@ -312,7 +389,7 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 	case UNIT_OWN_TIDY:
 		add_own(&o, "DISCARD TEMP");
 		add_own(&o, "SELECT pg_catalog.pg_advisory_unlock_all()");
-		end_unit(&o);
+		end_unit(&o, UNIT_CONSTRAINTS_NONE);
 		break;
 	case UNIT_OWN_CAPTURE:
 		add_each(&o, &of->locals->capture);

@@ -26,6 +26,7 @@ enum unit_own {
 	UNIT_OWN_OPEN,    /* gives the member its timeouts */
 	UNIT_OWN_EXPOSE, /* in a BEGIN: sets the other timeouts, too */
 	UNIT_OWN_KEEP,   /* in a BEGIN: puts them aside again */
+	UNIT_OWN_LOOK,   /* ahead of COMMIT: which constraints may have to be checked? */
 	UNIT_OWN_COMMIT,
 	UNIT_OWN_UNDO,
 	UNIT_OWN_MODES,   /* SET TRANSACTION of the modes of a BEGIN */
@@ -36,6 +37,16 @@ enum unit_own {
 	UNIT_OWN_FORGET,  /* closes the unnamed statement and portal */
 	UNIT_OWN_PROBE,   /* does nothing, but the server answers it */
 	UNIT_OWN_FAIL,    /* makes the member's transaction fail */
+};
+
+/* What LOOK has found about deferrable constraints. */
+enum unit_constraints {
+	UNIT_CONSTRAINTS_NONE,  /* the database has none */
+	UNIT_CONSTRAINTS_QUIET, /* the unit has not written what they are about */
+	UNIT_CONSTRAINTS_CHECK, /* check what the unit has deferred */
+	/* The same, but what is deferred initially cannot be told by name from what is not: do the
+	 * checks and undo them, so the constraints stay deferred. */
+	UNIT_CONSTRAINTS_TRY
 };
 
 /* What the sequences depend on. */
@@ -52,6 +63,10 @@ struct unitown {
 	 * PostgreSQL would end the scope, so pgwith keeps them itself: they are `exposed` only
 	 * while something runs that may look at them. */
 	bool timed, exposed;
+	/* Of LOOK: what its row had at the end of the unit before; NULL: it must not be quiet. */
+	const char *written;
+	enum unit_constraints constraints; /* of COMMIT */
+	const char *deferred; /* of COMMIT: names of those that are deferred initially; or NULL */
 	bool resets; /* of OPEN: the unit begins by setting statement_timeout, so it need not */
 };
 
@@ -62,8 +77,14 @@ unsigned unitown_add(struct buf *out, enum unit_own, const struct unitown *);
 /* Adds, behind the expressions of a SELECT, what keeps the member's timeouts and sets them to 0. */
 void unitown_keep_timeouts(struct buf *sql, const char *name, bool exposed);
 
-/* Does the sequence make the next guard, if it succeeds? The last statement of such a one makes the
- * unit's savepoint, the one before it makes the guard. */
+/* Does the sequence make the next guard, if it succeeds? Behind that there are
+ * unitown_behind_guard() statements, of which the last one makes the unit's savepoint. */
 bool unitown_ends_unit(enum unit_own);
+unsigned unitown_behind_guard(enum unit_own, enum unit_constraints);
+
+/* The row of LOOK: enum unit_constraints, `deferred`, whether the transaction is READ ONLY. That of
+ * COMMIT, unless there are no such constraints: `written`. */
+#define UNITOWN_LOOK_COLUMNS    4
+#define UNITOWN_WRITTEN_COLUMNS 2
 
 #endif

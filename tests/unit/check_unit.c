@@ -112,9 +112,7 @@ error(const char *sqlstate)
 	buf_clear(&b);
 }
 
-#define COMMIT                                                                                 \
-	"PSAVEPOINT u_check; PSET CONSTRAINTS ALL IMMEDIATE; PROLLBACK TO SAVEPOINT u_check; " \
-	"PRELEASE SAVEPOINT u_check; PCLOSE ALL; " NEXT
+#define COMMIT "PCLOSE ALL; " NEXT
 #define NEXT "PRELEASE SAVEPOINT u; PSAVEPOINT u_g; PSAVEPOINT u; S"
 #define UNDO "PROLLBACK TO SAVEPOINT u_g; PSAVEPOINT u; S"
 
@@ -126,6 +124,44 @@ completed(unsigned missing)
 
 	for (unsigned i = 0; i + missing < count; i++)
 		ck_assert_int_eq(server('C', "SELECT 1", 9), UNIT_DROP);
+}
+
+/* A row of LOOK or of COMMIT. */
+static void
+row(const char *const *values, unsigned count)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	buf_add_u16(&b, (uint16_t)count);
+	for (unsigned i = 0; i < count; i++) {
+		buf_add_u32(&b, values[i] ? (uint32_t)strlen(values[i]) : UINT32_MAX);
+		if (values[i])
+			buf_add(&b, values[i], strlen(values[i]));
+	}
+	ck_assert_int_eq(server('D', buf_data(&b), b.len), UNIT_DROP);
+	buf_clear(&b);
+}
+
+/* The end of a unit has been asked about: `kind` of enum unit_constraints. */
+static void
+looked(char kind, const char *deferred)
+{
+	char text[2] = {kind, 0};
+	const char *const values[] = {text, deferred, "off", NULL};
+
+	ck_assert_ptr_nonnull(strstr(to_server(), "FROM k; S"));
+	row(values, 4);
+	completed(0);
+	ready("T");
+}
+
+/* There are no deferrable constraints. */
+static void
+commits(const char *what)
+{
+	looked('0', NULL);
+	ck_assert_str_eq(to_server(), what);
 }
 
 static void
@@ -159,7 +195,7 @@ START_TEST(a_statement_is_a_unit)
 	begin_query("INSERT INTO t VALUES (1)");
 	ck_assert_int_eq(server('C', NULL, 0), UNIT_PASS);
 	ck_assert_int_eq(server('Z', "T", 1), UNIT_DROP);
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ck_assert_str_eq(to_member(), "");
 	/* The answers of our own statements are not the member's, but changes of parameters are. */
 	ck_assert_int_eq(server('C', NULL, 0), UNIT_DROP);
@@ -202,7 +238,7 @@ START_TEST(a_block_is_a_unit)
 	ready("T");
 	ck_assert_str_eq(to_member(), "ZT");
 	ck_assert_int_eq(query("END"), UNIT_DROP);
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "CCOMMIT; ZI");
 	ck_assert(unit_is_idle(&u));
@@ -229,7 +265,7 @@ START_TEST(a_commit_that_is_refused)
 {
 	begin_block();
 	query("COMMIT");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	error("23503");
 	ready("E");
 	ck_assert_str_eq(to_server(), UNDO);
@@ -348,7 +384,7 @@ START_TEST(a_text_of_parts)
 	/* Blanks stand for what was before, a character each. */
 	ck_assert_str_eq(to_server(), "Q                 SELECT 'ä';");
 	ready("T");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "CCOMMIT");
 	ck_assert_str_eq(to_server(), "Q                                     SELECT 2");
@@ -422,7 +458,7 @@ START_TEST(an_exchange_is_a_unit)
 	ck_assert_int_eq(member('S', NULL, 0), UNIT_PASS);
 	ck_assert_int_eq(query("SELECT 2"), UNIT_HOLD);
 	ready("T");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "ZI");
 }
@@ -439,7 +475,7 @@ START_TEST(control_in_an_exchange)
 	ck_assert_int_eq(server('Z', "T", 1), UNIT_DROP);
 	ck_assert_str_eq(to_member(), "");
 	ck_assert_int_eq(execute(), UNIT_DROP);
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "CCOMMIT");
 	ck_assert_int_eq(member('S', NULL, 0), UNIT_DROP);
@@ -557,7 +593,7 @@ START_TEST(a_text_that_changes_how_it_is_read)
 	to_server();
 	server('S', "client_encoding\0LATIN1", 23);
 	ready("T");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "ZI");
 }
@@ -585,6 +621,7 @@ START_TEST(a_set_local_ends_with_the_unit)
 	ck_assert_str_eq(to_server(), "QSET LOCAL work_mem = '1MB'");
 	ready("T");
 	query("COMMIT");
+	looked('0', NULL);
 	ck_assert_ptr_nonnull(strstr(to_server(), "set_config( E'work_mem', pg_catalog.substr("));
 	ready("T");
 	ck_assert_uint_eq(u.locals.list.count, 0);
@@ -871,7 +908,7 @@ START_TEST(the_member_is_gone)
 	/* In the middle of a sequence of ours. */
 	begin_query("SELECT 1");
 	ready("T");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	unit_abandon(&u);
 	ck_assert_str_eq(to_server(), "");
 	error("57014");
@@ -913,7 +950,7 @@ START_TEST(discard_all)
 			 "PSET SESSION AUTHORIZATION DEFAULT; PRESET ALL; PDEALLOCATE ALL; "
 			 "PDISCARD PLANS; PDISCARD SEQUENCES; S");
 	ready("T");
-	ck_assert_str_eq(to_server(), COMMIT);
+	commits(COMMIT);
 	ready("T");
 	ck_assert_str_eq(to_member(), "CDISCARD ALL; ZI");
 	/* In a block it is PostgreSQL's error. */
@@ -999,7 +1036,8 @@ START_TEST(timeouts_between_units)
 	ready("T");
 	sent = to_server();
 	ck_assert_ptr_nonnull(strstr(sent, "set_config('statement_timeout', '0', false)"));
-	ck_assert_ptr_nonnull(strstr(sent, NEXT));
+	ready("T");
+	ck_assert_ptr_nonnull(strstr(to_server(), NEXT));
 	ready("T");
 	ck_assert_str_eq(to_member(), "ZI");
 	ck_assert_int_eq(query("SELECT 1"), UNIT_HOLD);
@@ -1015,6 +1053,8 @@ START_TEST(timeouts_between_units)
 	ready("T");
 	to_server();
 	ready("T");
+	to_server();
+	ready("T");
 	/* A pool that gives its server to another session needs none of it, and what it sets is put
 	 * aside at once. */
 	query("RESET statement_timeout; RESET ALL");
@@ -1023,6 +1063,8 @@ START_TEST(timeouts_between_units)
 	to_server();
 	ready("T");
 	ck_assert_ptr_nonnull(strstr(to_server(), " RESET ALL"));
+	ready("T");
+	to_server();
 	ready("T");
 	to_server();
 	ready("T");
@@ -1049,6 +1091,7 @@ START_TEST(guards)
 	for (int i = 0; i < 40; i++) {
 		begin_query("SELECT 1");
 		ready("T");
+		looked('0', NULL);
 		if (u.depth == 16) {
 			ck_assert_ptr_nonnull(strstr(to_server(), "; PRELEASE SAVEPOINT u_g; "
 								  "PSAVEPOINT u_g; PSAVEPOINT u; "
@@ -1071,7 +1114,7 @@ START_TEST(guards)
 		ready("T");
 		begin_query("SELECT 1");
 		ready("T");
-		ck_assert_str_eq(to_server(), COMMIT);
+		commits(COMMIT);
 		completed(0);
 		ready("T");
 	}
@@ -1089,7 +1132,7 @@ START_TEST(a_cancel_at_the_end_of_a_unit)
 		begin_query("INSERT INTO t VALUES (1)");
 		ck_assert_int_eq(server('C', "INSERT 0 1", 11), UNIT_DROP);
 		ready("T");
-		ck_assert_str_eq(to_server(), COMMIT);
+		commits(COMMIT);
 		completed(missing);
 		error("57014");
 		ready("E");
@@ -1102,6 +1145,52 @@ START_TEST(a_cancel_at_the_end_of_a_unit)
 }
 END_TEST
 
+/* Constraints that are deferred: in each of the ways that LOOK can find. */
+START_TEST(deferred_constraints)
+{
+	static const char *const written[] = {"12", NULL};
+
+	begin_query("INSERT INTO t VALUES (1)");
+	ready("T");
+	looked('2', "s.a, s.b");
+	ck_assert_ptr_eq(strstr(to_server(), "PSET CONSTRAINTS ALL IMMEDIATE; "
+					     "PSET CONSTRAINTS s.a, s.b DEFERRED; PCLOSE ALL"),
+			 seen);
+	row(written, 2);
+	completed(0);
+	ready("T");
+	/* What it has counted then is what the next one asks about. */
+	begin_query("SELECT 1");
+	ready("T");
+	ck_assert_ptr_nonnull(strstr(to_server(), "FROM w), '12') THEN 1"));
+	row((const char *const[]){"1", NULL, "off", NULL}, 4);
+	completed(0);
+	ready("T");
+	ck_assert_ptr_null(strstr(to_server(), "SET CONSTRAINTS ALL"));
+	row(written, 2);
+	completed(0);
+	ready("T");
+	/* Not if the member has said SET CONSTRAINTS itself. */
+	begin_query("SET CONSTRAINTS ALL DEFERRED");
+	ready("T");
+	ck_assert_ptr_null(strstr(to_server(), "THEN 1"));
+	row((const char *const[]){"3", NULL, "off", NULL}, 4);
+	completed(0);
+	ready("T");
+	ck_assert_ptr_nonnull(strstr(to_server(), "PROLLBACK TO SAVEPOINT u_check"));
+	/* The guard has been made, but not counted what was written: that is not known then. */
+	completed(2);
+	error("57014");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	ready("T");
+	begin_query("SELECT 1");
+	ready("T");
+	ck_assert_ptr_null(strstr(to_server(), "THEN 1"));
+	to_member();
+}
+END_TEST
+
 /* The tag of the last statement comes when the unit has been committed, those before it at once. */
 START_TEST(the_last_tag)
 {
@@ -1110,7 +1199,7 @@ START_TEST(the_last_tag)
 	ck_assert_int_eq(server('C', "DELETE 1", 9), UNIT_DROP);
 	ck_assert_str_eq(to_member(), "CINSERT 0 1");
 	ready("T");
-	to_server();
+	commits(COMMIT);
 	ck_assert_str_eq(to_member(), "");
 	completed(0);
 	ready("T");
@@ -1164,6 +1253,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_statement_is_a_unit);
 	tcase_add_test(t, guards);
+	tcase_add_test(t, deferred_constraints);
 	tcase_add_test(t, a_cancel_at_the_end_of_a_unit);
 	tcase_add_test(t, the_last_tag);
 	tcase_add_test(t, an_error_undoes_it_alone);
