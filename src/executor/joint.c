@@ -591,7 +591,7 @@ server_message(struct joint *j, const uint8_t *data, size_t bytes)
 		lose(j, "the server has sent a message of an impossible length");
 	if (r < 0)
 		return 0;
-	need = !unit_reads_body(&j->unit, f.type)      ? 0
+	need = !unit_reads_body(&j->unit, f.type)    ? 0
 	       : f.type == 'D' || f.body < ERROR_MAX ? f.body
 						     : ERROR_MAX;
 	if (bytes < FRAME_HEADER + need)

@@ -42,7 +42,7 @@ struct joint {
 	/* The same, if the cancel is still to be sent, or 0; and who has asked for it. */
 	uint64_t due, due_requester;
 	struct joint_limit idle, whole; /* of the member: unit_idle_limit_ms() and its neighbour */
-	struct timer limit; /* closing: the time that it may take */
+	struct timer limit;             /* closing: the time that it may take */
 	bool tidied;        /* temporary objects of members that are gone have just been dropped */
 	uint64_t littering; /* id of a session that was found to have some, or 0 */
 	bool restarted;     /* a new server for the members may be made */

@@ -95,21 +95,20 @@ begin_own(struct unit *u, enum unit_own what)
 	u->state = UNIT_OWN;
 	u->drained = u->answered = false;
 	u->flat = u->depth >= (u->wary > 0 ? DEPTH_WARY : DEPTH_MAX);
-	u->statements = unitown_add(&u->out, what,
-				    &(struct unitown){.name = u->name,
-						      .depth = u->depth,
-						      .flat = u->flat,
-						      .modes = u->modes,
-						      .flags = u->flags,
-						      .locals = &u->locals,
-						      .timed = u->timed && !u->put_aside,
-						      .exposed = u->exposed,
-						      .written = u->constrains || !u->written[0]
-								     ? NULL
-								     : u->written,
-						      .constraints = u->constraints,
-						      .deferred = u->deferred,
-						      .resets = u->resets});
+	u->statements = unitown_add(
+	    &u->out, what,
+	    &(struct unitown){.name = u->name,
+			      .depth = u->depth,
+			      .flat = u->flat,
+			      .modes = u->modes,
+			      .flags = u->flags,
+			      .locals = &u->locals,
+			      .timed = u->timed && !u->put_aside,
+			      .exposed = u->exposed,
+			      .written = u->constrains || !u->written[0] ? NULL : u->written,
+			      .constraints = u->constraints,
+			      .deferred = u->deferred,
+			      .resets = u->resets});
 	u->completed = 0;
 	u->error_of = false;
 }
@@ -840,8 +839,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	u->state = UNIT_EXCHANGE;
 	unitname_send(&u->names, &u->sent, type, body, bytes, u->flags);
 	return type == 'P' && (put_aside(u, body, bytes) || replace_parse(u, body, bytes))
-		       ? UNIT_DROP
-		       : UNIT_PASS;
+		   ? UNIT_DROP
+		   : UNIT_PASS;
 }
 
 /* Does the message name timeouts, in a text, or as a value of set_config()? */
@@ -859,8 +858,10 @@ look_at_timeouts(struct unit *u, char type, const char *body, size_t bytes)
 	u->timed |= named;
 	u->asks = u->timed && (named || sqltext_mentions(body, bytes, "settings") ||
 			       sqltext_mentions(body, bytes, "show"));
-	u->limited |= named && (sqltext_mentions(body, bytes, "idle_in_transaction") ||
-				sqltext_mentions(body, bytes, "transaction_timeout"));
+	/* Pools ask for the settings by many names. */
+	u->limited |= named && !sqltext_mentions(body, bytes, "pg_settings") &&
+		      (sqltext_mentions(body, bytes, "idle_in_transaction") ||
+		       sqltext_mentions(body, bytes, "transaction_timeout"));
 }
 
 enum unit_verdict
@@ -912,7 +913,8 @@ unit_member(struct unit *u, char type, const uint8_t *body, size_t bytes)
 bool
 unit_reads_body(const struct unit *u, char type)
 {
-	return (type == 'D' && u->state == UNIT_OWN) || type == 'E' || type == 'Z' || type == 'S' || type == 'C';
+	return (type == 'D' && u->state == UNIT_OWN) || type == 'E' || type == 'Z' || type == 'S' ||
+	       type == 'C';
 }
 
 /* Is it the error of a cancel, or of a statement_timeout? */
@@ -1465,7 +1467,8 @@ bool
 unit_can_move(const struct unit *u)
 {
 	return u->state != UNIT_OWN && u->control == NULL && !u->abandoned && !u->captured &&
-	       !u->setting && !u->put_aside && !u->discarding && !u->ready && !u->tag[0] && u->out.len == 0 && u->reply.len == 0;
+	       !u->setting && !u->put_aside && !u->discarding && !u->ready && !u->tag[0] &&
+	       u->out.len == 0 && u->reply.len == 0;
 }
 
 void

@@ -15,9 +15,9 @@
  *	ROLLBACK                ROLLBACK TO g1, SAVEPOINT u
  *
  * What the guards are for is told in unitown.h. Before a RELEASE, deferred constraints are checked,
- * and are deferred again for the next unit; and the unit's cursors are closed. The savepoint's name has a random number in it, and members cannot
- * name it, although pg_stat_activity shows it. A member's own savepoints nest inside of it, and
- * PostgreSQL keeps these in order.
+ * and are deferred again for the next unit; and the unit's cursors are closed. The savepoint's name
+ *has a random number in it, and members cannot name it, although pg_stat_activity shows it. A
+ *member's own savepoints nest inside of it, and PostgreSQL keeps these in order.
  *
  *	rest -> own -> rest            a sequence of our own statements is under way
  *	rest -> query -> rest          a Query or FunctionCall of the member
@@ -80,8 +80,8 @@ struct unit {
 	/* In the order of unitlocal_timeouts[]: those of the member, 0 for none; and what they were
 	 * when the unit was opened. */
 	uint64_t limits_ms[UNITLOCAL_TIMEOUTS], begun_ms[UNITLOCAL_TIMEOUTS];
-	bool constrains;   /* the unit may have said SET CONSTRAINTS */
-	char written[32];  /* of struct unitown, as are the next two; "": not known */
+	bool constrains;  /* the unit may have said SET CONSTRAINTS */
+	char written[32]; /* of struct unitown, as are the next two; "": not known */
 	enum unit_constraints constraints;
 	char *deferred;
 	bool reads;              /* LOOK has found that the unit is READ ONLY */
@@ -89,10 +89,10 @@ struct unit {
 	/* What the pool of the members is giving the server as its session's parameters, or NULL;
 	 * the caller's. */
 	const char *parameters;
-	bool put_aside;    /* the timeouts among them have been put aside */
-	bool resets;       /* the Query begins by setting statement_timeout */
-	char status;       /* of the server's last ReadyForQuery */
-	unsigned tries;    /* of the sequence: a late cancel may hit it */
+	bool put_aside;                 /* the timeouts among them have been put aside */
+	bool resets;                    /* the Query begins by setting statement_timeout */
+	char status;                    /* of the server's last ReadyForQuery */
+	unsigned tries;                 /* of the sequence: a late cancel may hit it */
 	unsigned statements, completed; /* of the sequence, and how many have been answered */
 	enum unit_own again;            /* the sequence that an UNDO is to be followed by */
 	unsigned repeats;               /* of that */
@@ -100,7 +100,7 @@ struct unit {
 	bool flat;                      /* the sequence releases them */
 	unsigned wary;                  /* units until cancels are no longer feared */
 	char name[40];                  /* of the savepoint */
-	unsigned flags;    /* of sqltext_init(), for the member's texts */
+	unsigned flags;                 /* of sqltext_init(), for the member's texts */
 
 	bool error_of;    /* the sequence has failed: by `error` */
 	struct buf error; /* body of its first ErrorResponse */

@@ -113,11 +113,12 @@ add_forget(const struct unit_locals *u, const struct unit_local *l, struct buf *
 static void
 add_keep(const struct unit_locals *u, const struct unit_local *l, struct buf *sql)
 {
-	buf_add_fmt(sql,
-		    "SELECT pg_catalog.set_config('%s.v%u', CASE WHEN "
-		    "pg_catalog.texteq(coalesce(pg_catalog.current_setting('%s.v%u', true), ''), '') "
-		    "THEN pg_catalog.textcat('v', coalesce(pg_catalog.current_setting(",
-		    u->prefix, l->number, u->prefix, l->number);
+	buf_add_fmt(
+	    sql,
+	    "SELECT pg_catalog.set_config('%s.v%u', CASE WHEN "
+	    "pg_catalog.texteq(coalesce(pg_catalog.current_setting('%s.v%u', true), ''), '') "
+	    "THEN pg_catalog.textcat('v', coalesce(pg_catalog.current_setting(",
+	    u->prefix, l->number, u->prefix, l->number);
 	add_literal(sql, l->name);
 	buf_add_fmt(sql, ", true), '')) ELSE pg_catalog.current_setting('%s.v%u', true) END, true)",
 		    u->prefix, l->number);

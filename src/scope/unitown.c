@@ -89,14 +89,14 @@ flatten(struct own *o)
 
 /* How much has been written to the tables that deferrable constraints are about, in the scope's
  * transaction: a number that only grows in a unit. What follows makes a SELECT of it. */
-#define WITH_DEFERRABLE                                                                            \
-	"WITH d AS (SELECT c.conname, c.connamespace, c.conrelid, c.confrelid, c.condeferred "     \
-	"FROM pg_catalog.pg_constraint c WHERE c.condeferrable AND NOT "                           \
-	"pg_catalog.pg_is_other_temp_schema(c.connamespace)), "                                    \
-	"w AS (SELECT coalesce(pg_catalog.sum(pg_catalog.int8pl("                                  \
-	"pg_catalog.pg_stat_get_xact_tuples_inserted(x.r), pg_catalog.int8pl("                     \
-	"pg_catalog.pg_stat_get_xact_tuples_updated(x.r), "                                        \
-	"pg_catalog.pg_stat_get_xact_tuples_deleted(x.r)))), 0)::pg_catalog.text AS n "            \
+#define WITH_DEFERRABLE                                                                        \
+	"WITH d AS (SELECT c.conname, c.connamespace, c.conrelid, c.confrelid, c.condeferred " \
+	"FROM pg_catalog.pg_constraint c WHERE c.condeferrable AND NOT "                       \
+	"pg_catalog.pg_is_other_temp_schema(c.connamespace)), "                                \
+	"w AS (SELECT coalesce(pg_catalog.sum(pg_catalog.int8pl("                              \
+	"pg_catalog.pg_stat_get_xact_tuples_inserted(x.r), pg_catalog.int8pl("                 \
+	"pg_catalog.pg_stat_get_xact_tuples_updated(x.r), "                                    \
+	"pg_catalog.pg_stat_get_xact_tuples_deleted(x.r)))), 0)::pg_catalog.text AS n "        \
 	"FROM (SELECT conrelid FROM d UNION SELECT confrelid FROM d) x(r)) "
 
 static void
@@ -115,18 +115,17 @@ add_look(struct own *o)
 			    "'on') AND pg_catalog.texteq((SELECT n FROM w), '%s') THEN 1 ",
 			    written);
 	buf_add_fmt(
-	    &sql,
-	    "WHEN EXISTS (SELECT FROM d JOIN pg_catalog.pg_constraint o ON "
-	    "o.conname OPERATOR(pg_catalog.=) d.conname AND "
-	    "o.connamespace OPERATOR(pg_catalog.=) d.connamespace "
-	    "WHERE d.condeferred AND NOT o.condeferred) OR EXISTS (SELECT FROM d WHERE "
-	    "d.condeferred AND NOT pg_catalog.has_schema_privilege(d.connamespace, 'USAGE')) "
-	    "THEN 3 ELSE 2 END AS k) "
-	    "SELECT k, CASE k WHEN 2 THEN (SELECT pg_catalog.string_agg(DISTINCT "
-	    "pg_catalog.format('%%I.%%I', n.nspname, d.conname), ', ') FROM d JOIN "
-	    "pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.connamespace "
-	    "WHERE d.condeferred) END, "
-	    "pg_catalog.current_setting('transaction_read_only'), NULL FROM k");
+	    &sql, "WHEN EXISTS (SELECT FROM d JOIN pg_catalog.pg_constraint o ON "
+		  "o.conname OPERATOR(pg_catalog.=) d.conname AND "
+		  "o.connamespace OPERATOR(pg_catalog.=) d.connamespace "
+		  "WHERE d.condeferred AND NOT o.condeferred) OR EXISTS (SELECT FROM d WHERE "
+		  "d.condeferred AND NOT pg_catalog.has_schema_privilege(d.connamespace, 'USAGE')) "
+		  "THEN 3 ELSE 2 END AS k) "
+		  "SELECT k, CASE k WHEN 2 THEN (SELECT pg_catalog.string_agg(DISTINCT "
+		  "pg_catalog.format('%%I.%%I', n.nspname, d.conname), ', ') FROM d JOIN "
+		  "pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.connamespace "
+		  "WHERE d.condeferred) END, "
+		  "pg_catalog.current_setting('transaction_read_only'), NULL FROM k");
 	buf_add_u8(&sql, 0);
 	add_own(o, (const char *)buf_data(&sql));
 	buf_clear(&sql);

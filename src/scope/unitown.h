@@ -24,9 +24,9 @@ enum unit_own {
 	UNIT_OWN_START,   /* forgets statements that others have prepared; makes the savepoints */
 	UNIT_OWN_RESTART, /* forgets parameters, too */
 	UNIT_OWN_OPEN,    /* gives the member its timeouts */
-	UNIT_OWN_EXPOSE, /* in a BEGIN: sets the other timeouts, too */
-	UNIT_OWN_KEEP,   /* in a BEGIN: puts them aside again */
-	UNIT_OWN_LOOK,   /* ahead of COMMIT: which constraints may have to be checked? */
+	UNIT_OWN_EXPOSE,  /* in a BEGIN: sets the other timeouts, too */
+	UNIT_OWN_KEEP,    /* in a BEGIN: puts them aside again */
+	UNIT_OWN_LOOK,    /* ahead of COMMIT: which constraints may have to be checked? */
 	UNIT_OWN_COMMIT,
 	UNIT_OWN_UNDO,
 	UNIT_OWN_MODES,   /* SET TRANSACTION of the modes of a BEGIN */

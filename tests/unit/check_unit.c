@@ -113,8 +113,8 @@ error(const char *sqlstate)
 }
 
 #define COMMIT "PCLOSE ALL; " NEXT
-#define NEXT "PRELEASE SAVEPOINT u; PSAVEPOINT u_g; PSAVEPOINT u; S"
-#define UNDO "PROLLBACK TO SAVEPOINT u_g; PSAVEPOINT u; S"
+#define NEXT   "PRELEASE SAVEPOINT u; PSAVEPOINT u_g; PSAVEPOINT u; S"
+#define UNDO   "PROLLBACK TO SAVEPOINT u_g; PSAVEPOINT u; S"
 
 /* The server has answered our statements, all but the last `missing` ones. */
 static void
@@ -305,9 +305,8 @@ END_TEST
 START_TEST(temporary_tables_that_stay)
 {
 	unit_tidy(&u);
-	ck_assert_str_eq(
-	    to_server(),
-	    "PDISCARD TEMP; PSELECT pg_catalog.pg_advisory_unlock_all(); " NEXT);
+	ck_assert_str_eq(to_server(),
+			 "PDISCARD TEMP; PSELECT pg_catalog.pg_advisory_unlock_all(); " NEXT);
 	error("55006");
 	ready("E");
 	ck_assert_str_eq(to_server(), UNDO);
@@ -1030,7 +1029,8 @@ START_TEST(timeouts_between_units)
 	const char *sent;
 
 	query("SET Statement_Timeout = 1");
-	ck_assert_ptr_nonnull(strstr(to_server(), "current_setting('u.statement_timeout'), false)"));
+	ck_assert_ptr_nonnull(
+	    strstr(to_server(), "current_setting('u.statement_timeout'), false)"));
 	ready("T");
 	to_server();
 	ready("T");
@@ -1041,13 +1041,15 @@ START_TEST(timeouts_between_units)
 	ready("T");
 	ck_assert_str_eq(to_member(), "ZI");
 	ck_assert_int_eq(query("SELECT 1"), UNIT_HOLD);
-	ck_assert_ptr_nonnull(strstr(to_server(), "current_setting('u.statement_timeout'), false)"));
+	ck_assert_ptr_nonnull(
+	    strstr(to_server(), "current_setting('u.statement_timeout'), false)"));
 	/* A cancel hits that: it is done once more. */
 	error("57014");
 	ready("E");
 	ck_assert_str_eq(to_server(), UNDO);
 	ready("T");
-	ck_assert_ptr_nonnull(strstr(to_server(), "current_setting('u.statement_timeout'), false)"));
+	ck_assert_ptr_nonnull(
+	    strstr(to_server(), "current_setting('u.statement_timeout'), false)"));
 	ready("T");
 	ck_assert_int_eq(query("SELECT 1"), UNIT_PASS);
 	ready("T");
@@ -1122,8 +1124,8 @@ START_TEST(guards)
 }
 END_TEST
 
-/* What fails behind the guard undoes nothing of the unit, which has been committed; what fails ahead
- * of it undoes all of the unit. */
+/* What fails behind the guard undoes nothing of the unit, which has been committed; what fails
+ * ahead of it undoes all of the unit. */
 START_TEST(a_cancel_at_the_end_of_a_unit)
 {
 	for (unsigned missing = 1; missing <= 4; missing++) {
