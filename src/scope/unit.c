@@ -350,6 +350,13 @@ go_on_with_end(struct unit *u)
 	}
 	if (g->chain && !open_unit(u))
 		return;
+	/* The next transaction has the modes of this one. The level is that of the scope. */
+	if (g->chain && u->reads && !u->chained) {
+		u->chained = true;
+		u->modes = mem_strdup("READ ONLY");
+		begin_own(u, UNIT_OWN_MODES);
+		return;
+	}
 	u->block = g->chain;
 	control_done(u);
 }
@@ -367,8 +374,9 @@ static void
 begin_control(struct unit *u, struct grammar *g)
 {
 	u->control = g;
-	u->begun = u->ended = u->replaced = false;
+	u->begun = u->ended = u->replaced = u->chained = false;
 	u->nested = u->block;
+	u->reads = u->reads && u->block;
 	u->modes = g->modes ? mem_strdup(g->modes) : NULL;
 	go_on_with_control(u);
 }
@@ -804,6 +812,10 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		return UNIT_DROP;
 	if (type == 'E')
 		kind = kind_of_execute(u, body, bytes, &portal, &stmt);
+	/* Behind another one PostgreSQL refuses DISCARD ALL. */
+	if (kind == UNITKIND_DISCARD && u->exchange && u->executed)
+		kind = UNITKIND_ORDINARY;
+	u->executed = (u->executed && u->exchange) || type == 'E';
 	if (kind == UNITKIND_SETS && (u->captured || u->status == 'E' || portal->done)) {
 		u->captured = false;
 		portal->done = true;
@@ -1125,6 +1137,7 @@ own_ended(struct unit *u)
 			begin_own(u, UNIT_OWN_UNMODES);
 			return;
 		}
+		u->reads |= unitown_only_reads(u->modes, u->flags);
 		free(u->modes);
 		u->modes = NULL;
 		break;
@@ -1135,6 +1148,7 @@ own_ended(struct unit *u)
 			modes_failed(u);
 			return;
 		}
+		u->reads |= unitown_only_reads(u->modes, u->flags);
 		free(u->modes);
 		u->modes = NULL;
 		break;
@@ -1488,6 +1502,8 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->status);
 	PACK(p, u->depth);
 	PACK(p, u->written);
+	PACK(p, u->reads);
+	PACK(p, u->executed);
 	PACK(p, u->constrains);
 	PACK(p, u->exposed);
 	PACK(p, u->limited);

@@ -84,7 +84,8 @@ struct unit {
 	char written[32]; /* of struct unitown, as are the next two; "": not known */
 	enum unit_constraints constraints;
 	char *deferred;
-	bool reads;              /* LOOK has found that the unit is READ ONLY */
+	bool reads;              /* the unit, or the one before an AND CHAIN, is READ ONLY */
+	bool executed;           /* the exchange has an Execute */
 	uint64_t units, answers; /* that have been opened, and ReadyForQuery to members */
 	/* What the pool of the members is giving the server as its session's parameters, or NULL;
 	 * the caller's. */
@@ -108,6 +109,7 @@ struct unit {
 	/* What is done when the sequence has ended. */
 	struct grammar *control; /* a BEGIN, COMMIT or ROLLBACK, in the middle of it; or NULL */
 	bool nested;             /* the block was open before it */
+	bool chained;            /* AND CHAIN: the modes have been set */
 	bool begun;              /* BEGIN: the block is the one that it has begun */
 	bool ended;              /* COMMIT, ROLLBACK: the unit has been ended */
 	bool replaced;           /* the COMMIT became a ROLLBACK */

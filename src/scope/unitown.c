@@ -206,8 +206,10 @@ add_restores(struct own *o)
 }
 
 /* What is done with a timeout of a member. Its value is the result, with a 0 behind it if it was
- * put aside. There is no operator in the texts, as a member may have set search_path. PostgreSQL
- * before 17 has no transaction_timeout, and its CASE does not evaluate what is not taken. */
+ * put aside. Nothing is set that has the value already: pg_settings would say that the session has
+ * set it, and its pool would believe that. There is no operator in the texts, as a member may have
+ * set search_path. PostgreSQL before 17 has no transaction_timeout, and its CASE does not evaluate
+ * what is not taken. */
 enum timeout_does {
 	TIMEOUT_SET,   /* sets it to what was put aside */
 	TIMEOUT_KEEP,  /* puts it aside, and sets it to 0 */
@@ -224,17 +226,20 @@ add_timeout(struct buf *sql, const char *ours, const char *name, enum timeout_do
 		buf_add_fmt(sql,
 			    "CASE WHEN pg_catalog.textne(coalesce("
 			    "pg_catalog.current_setting('%s.%s', true), ''), '') THEN "
-			    "pg_catalog.set_config('%s', "
-			    "pg_catalog.current_setting('%s.%s'), false) END",
-			    ours, name, name, ours, name);
+			    "CASE WHEN pg_catalog.textne(pg_catalog.current_setting('%s.%s'), "
+			    "pg_catalog.current_setting('%s')) THEN pg_catalog.set_config('%s', "
+			    "pg_catalog.current_setting('%s.%s'), false) ELSE "
+			    "pg_catalog.current_setting('%s') END END",
+			    ours, name, ours, name, name, name, ours, name, name);
 		break;
 	case TIMEOUT_KEEP:
 		buf_add_fmt(sql,
 			    "CASE WHEN pg_catalog.current_setting('%s', true) IS NOT NULL THEN "
 			    "pg_catalog.textcat(pg_catalog.set_config('%s.%s', "
-			    "pg_catalog.current_setting('%s'), false), "
-			    "pg_catalog.set_config('%s', '0', false)) END",
-			    name, ours, name, name, name);
+			    "pg_catalog.current_setting('%s'), false), CASE WHEN "
+			    "pg_catalog.textne(pg_catalog.current_setting('%s'), '0') THEN "
+			    "pg_catalog.set_config('%s', '0', false) ELSE '' END) END",
+			    name, ours, name, name, name, name);
 		break;
 	case TIMEOUT_LOOK:
 		buf_add_fmt(sql, "pg_catalog.current_setting('%s.%s', true)", ours, name);
@@ -288,15 +293,20 @@ unitown_keep_timeouts(struct buf *sql, const char *name, bool exposed)
 	}
 }
 
-/* Do the modes say READ ONLY? */
+bool
+unitown_only_reads(const char *modes, unsigned flags)
+{
+	struct sqlmodes read = {.begins = true};
+	struct sqltext at;
+
+	sqltext_init(&at, modes, strlen(modes), flags);
+	return sqlmodes_read_list(&at, &read) && read.access == SQLMODES_READ_ONLY;
+}
+
 static bool
 only_reads(const struct own *o)
 {
-	struct sqlmodes modes = {.begins = true};
-	struct sqltext at;
-
-	sqltext_init(&at, o->of->modes, strlen(o->of->modes), o->of->flags);
-	return sqlmodes_read_list(&at, &modes) && modes.access == SQLMODES_READ_ONLY;
+	return unitown_only_reads(o->of->modes, o->of->flags);
 }
 
 static void

@@ -77,6 +77,9 @@ unsigned unitown_add(struct buf *out, enum unit_own, const struct unitown *);
 /* Adds, behind the expressions of a SELECT, what keeps the member's timeouts and sets them to 0. */
 void unitown_keep_timeouts(struct buf *sql, const char *name, bool exposed);
 
+/* Do the modes, as of a BEGIN, say READ ONLY? */
+bool unitown_only_reads(const char *modes, unsigned flags);
+
 /* Does the sequence make the next guard, if it succeeds? Behind that there are
  * unitown_behind_guard() statements, of which the last one makes the unit's savepoint. */
 bool unitown_ends_unit(enum unit_own);

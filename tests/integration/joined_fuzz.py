@@ -26,7 +26,7 @@ TRIES = 250     # of one program that is being cut down
 # Programs with one of these are not defined in a joined scope.
 UNDEFINED = re.compile(r"LISTEN|NOTIFY|pg_notify|ISOLATION|isolation|DEFERRABLE|deferrable|transaction_read_only|"
                        r"CHARACTERISTICS|SET TRANSACTION|WITH HOLD|LOCK TABLE|DECLARE c1|PREPARED|default_tr|pg_cursors|xact_lock|;.*SELEC\b|"
-                       r"DISCARD ALL|pg_temp|TEMP\b|client_min_messages|'transaction", re.I)
+                       r"pg_temp|TEMP\b|client_min_messages|'transaction", re.I)
 
 
 class Lab:

@@ -123,6 +123,7 @@ class Model:
     def reads(self, w):
         r = self.ask(w, "BEGIN READ ONLY")
         if r.errors:
+            equal(r.status, "I", "the status behind a BEGIN that has failed: %s" % r.errors[0])
             return True
         e = w.ask("INSERT INTO t VALUES (-1)").errors[0]
         check(e.sqlstate in ("25006", "57014"), "writing in READ ONLY: %s" % e)
