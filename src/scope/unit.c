@@ -105,6 +105,7 @@ begin_own(struct unit *u, enum unit_own what)
 			      .locals = &u->locals,
 			      .timed = u->timed && !u->put_aside,
 			      .exposed = u->exposed,
+			      .reading = u->reading,
 			      .written = u->constrains || !u->written[0] ? NULL : u->written,
 			      .constraints = u->constraints,
 			      .deferred = u->deferred,
@@ -121,7 +122,9 @@ open_unit(struct unit *u)
 	if (u->open)
 		return true;
 	u->exposed = u->asks;
-	if (u->timed) {
+	u->reading = u->defaults && !(u->control && u->control->chain) &&
+		     !(u->modes && unitown_names_access(u->modes, u->flags));
+	if (u->timed || u->reading) {
 		begin_own(u, UNIT_OWN_OPEN);
 		return false;
 	}
@@ -226,6 +229,7 @@ tell_ready(struct unit *u)
 		memcpy(u->limits_ms, u->begun_ms, sizeof u->limits_ms);
 	}
 	u->answers++;
+	u->executed = false;
 	u->failed = false;
 }
 
@@ -378,6 +382,12 @@ begin_control(struct unit *u, struct grammar *g)
 	u->nested = u->block;
 	u->reads = u->reads && u->block;
 	u->modes = g->modes ? mem_strdup(g->modes) : NULL;
+	/* Its Parse has opened the unit, as READ ONLY; nothing has been done in it. */
+	if (g->verb == GRAMMAR_BEGIN && u->open && !u->block && u->fresh && u->reading &&
+	    u->modes && unitown_names_access(u->modes, u->flags)) {
+		begin_own(u, UNIT_OWN_UNDO);
+		return;
+	}
 	go_on_with_control(u);
 }
 
@@ -815,7 +825,6 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	/* Behind another one PostgreSQL refuses DISCARD ALL. */
 	if (kind == UNITKIND_DISCARD && u->exchange && u->executed)
 		kind = UNITKIND_ORDINARY;
-	u->executed = (u->executed && u->exchange) || type == 'E';
 	if (kind == UNITKIND_SETS && (u->captured || u->status == 'E' || portal->done)) {
 		u->captured = false;
 		portal->done = true;
@@ -834,6 +843,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 				return begin_capture(u) ? UNIT_HOLD : UNIT_DROP;
 			portal->done = true;
 		} else if (kind != UNITKIND_SETS) {
+			u->fresh = !u->executed;
+			u->executed = true;
 			execute_special(u, kind, portal);
 			return UNIT_DROP;
 		}
@@ -846,6 +857,7 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 	}
 	u->last = type;
 	u->executes += type == 'E';
+	u->executed |= type == 'E';
 	u->exchange = true;
 	u->drained = false;
 	u->state = UNIT_EXCHANGE;
@@ -866,6 +878,8 @@ look_at_timeouts(struct unit *u, char type, const char *body, size_t bytes)
 		return;
 	}
 	u->constrains |= sqltext_mentions(body, bytes, "constraints");
+	u->defaults |= sqltext_mentions(body, bytes, "default_transaction_read_only") ||
+		       sqltext_mentions(body, bytes, "characteristics");
 	named = sqltext_mentions(body, bytes, "timeout");
 	u->timed |= named;
 	u->asks = u->timed && (named || sqltext_mentions(body, bytes, "settings") ||
@@ -1503,6 +1517,7 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->depth);
 	PACK(p, u->written);
 	PACK(p, u->reads);
+	PACK(p, u->defaults);
 	PACK(p, u->executed);
 	PACK(p, u->constrains);
 	PACK(p, u->exposed);

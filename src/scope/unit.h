@@ -85,6 +85,9 @@ struct unit {
 	enum unit_constraints constraints;
 	char *deferred;
 	bool reads;              /* the unit, or the one before an AND CHAIN, is READ ONLY */
+	bool defaults;           /* members may have set default_transaction_read_only */
+	bool reading;            /* OPEN looks at it */
+	bool fresh;              /* the Execute that is done now is the first one */
 	bool executed;           /* the exchange has an Execute */
 	uint64_t units, answers; /* that have been opened, and ReadyForQuery to members */
 	/* What the pool of the members is giving the server as its session's parameters, or NULL;

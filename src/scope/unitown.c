@@ -293,14 +293,32 @@ unitown_keep_timeouts(struct buf *sql, const char *name, bool exposed)
 	}
 }
 
+/* Reads the modes of a BEGIN. Returns false if they are not understood. */
+static bool
+read_modes(const char *modes, unsigned flags, struct sqlmodes *out)
+{
+	struct sqltext at;
+
+	*out = (struct sqlmodes){.begins = true};
+	sqltext_init(&at, modes, strlen(modes), flags);
+	return sqlmodes_read_list(&at, out);
+}
+
 bool
 unitown_only_reads(const char *modes, unsigned flags)
 {
-	struct sqlmodes read = {.begins = true};
-	struct sqltext at;
+	struct sqlmodes read;
 
-	sqltext_init(&at, modes, strlen(modes), flags);
-	return sqlmodes_read_list(&at, &read) && read.access == SQLMODES_READ_ONLY;
+	return read_modes(modes, flags, &read) && read.access == SQLMODES_READ_ONLY;
+}
+
+bool
+unitown_names_access(const char *modes, unsigned flags)
+{
+	struct sqlmodes read;
+
+	return read_modes(modes, flags, &read) &&
+	       (read.access == SQLMODES_READ_ONLY || read.access == SQLMODES_READ_WRITE);
 }
 
 static bool
@@ -345,8 +363,13 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 		break;
 	case UNIT_OWN_OPEN:
 		/* Inside of the unit's savepoint: so its ROLLBACK sets them to 0 again. */
-		add_timeouts(&o, of->resets ? TIMEOUT_NONE : TIMEOUT_SET,
-			     of->exposed ? TIMEOUT_SET : TIMEOUT_LOOK);
+		if (of->reading)
+			add_own(&o, "SELECT CASE WHEN pg_catalog.texteq(pg_catalog.current_setting("
+				    "'default_transaction_read_only'), 'on') THEN "
+				    "pg_catalog.set_config('transaction_read_only', 'on', true) END");
+		if (of->timed)
+			add_timeouts(&o, of->resets ? TIMEOUT_NONE : TIMEOUT_SET,
+				     of->exposed ? TIMEOUT_SET : TIMEOUT_LOOK);
 		break;
 	case UNIT_OWN_EXPOSE:
 		add_timeouts(&o, TIMEOUT_NONE, TIMEOUT_SET);

@@ -63,6 +63,8 @@ struct unitown {
 	 * PostgreSQL would end the scope, so pgwith keeps them itself: they are `exposed` only
 	 * while something runs that may look at them. */
 	bool timed, exposed;
+	/* OPEN makes the unit READ ONLY if default_transaction_read_only is on. */
+	bool reading;
 	/* Of LOOK: what its row had at the end of the unit before; NULL: it must not be quiet. */
 	const char *written;
 	enum unit_constraints constraints; /* of COMMIT */
@@ -77,8 +79,9 @@ unsigned unitown_add(struct buf *out, enum unit_own, const struct unitown *);
 /* Adds, behind the expressions of a SELECT, what keeps the member's timeouts and sets them to 0. */
 void unitown_keep_timeouts(struct buf *sql, const char *name, bool exposed);
 
-/* Do the modes, as of a BEGIN, say READ ONLY? */
+/* Do the modes, as of a BEGIN, say READ ONLY? Do they say whether it is READ ONLY? */
 bool unitown_only_reads(const char *modes, unsigned flags);
+bool unitown_names_access(const char *modes, unsigned flags);
 
 /* Does the sequence make the next guard, if it succeeds? Behind that there are
  * unitown_behind_guard() statements, of which the last one makes the unit's savepoint. */

@@ -2,6 +2,7 @@
 scope, and gets the same answers: what a unit has deferred is checked at its end, and nothing of it is left to others."""
 
 from pgwtest import check, equal, main, note, test
+from pgwtest.joined import compare, enter
 
 SETUP = """
 DROP SCHEMA IF EXISTS s CASCADE; DROP SCHEMA IF EXISTS "S 2" CASCADE; CREATE SCHEMA s; CREATE SCHEMA "S 2";
@@ -74,48 +75,6 @@ PROGRAMS = {
 }
 
 
-def enter(t, d):
-    c = d.connect("db")
-    c.sql("ENTER a JOINABLE")
-    token = c.ask("SHOW SCOPES").rows[0][-1]
-    return c, lambda **more: d.connect("db", options="-c pgwith.join=" + token, **more)
-
-
-def answers(w, statements, extended):
-    out = []
-    w.ask("SET search_path = s")
-    for s in statements:
-        r = w.ask_extended(s) if extended else w.ask(s)
-        tags = [] if r.errors and extended else r.tags     # the tag comes ahead of the error of a commit
-        out.append((s, tags, r.rows, [(e.sqlstate, e.message) for e in r.errors], [n["M"] for n in r.notices], r.status))
-    return out
-
-
-def compare(t, d, name, statements, setup):
-    for extended in False, True:
-        setup()
-        w = t.direct()
-        want = answers(w, statements, extended)
-        w.close()
-        setup()
-        c, member = enter(t, d)
-        others = [member(), member()]
-        # Who comes next is another member or the same one.
-        m = member()
-        got = []
-        m.ask("SET search_path = s")
-        for s, expected in zip(statements, want):
-            if got and got[-1][-1] == "I" and t.random.random() < 0.5:
-                others[0].ask("SELECT 1")
-            r = m.ask_extended(s) if extended else m.ask(s)
-            tags = [] if r.errors and extended else r.tags
-            got.append((s, tags, r.rows, [(e.sqlstate, e.message) for e in r.errors], [n["M"] for n in r.notices], r.status))
-            equal(got[-1], expected, "%s, %s: %r" % (name, "extended" if extended else "simple", s))
-        c.sql("EXIT ROLLBACK")
-        for w in [c, m] + others:
-            w.close()
-
-
 @test(timeout=180)
 def programs(t):
     """each program gets the answers that it gets alone: checks, SET CONSTRAINTS, ALTER TABLE behind it, triggers, partitions"""
@@ -127,7 +86,7 @@ def programs(t):
     t.cluster.role("fz_poor", "")
     d = t.daemon(size=2)
     for name, statements in PROGRAMS.items():
-        compare(t, d, name, statements, setup)
+        compare(t, d, name, statements, setup, ["SET search_path = s"])
     note("%d programs" % len(PROGRAMS))
     d.quiet()
 

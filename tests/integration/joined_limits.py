@@ -6,22 +6,8 @@ import signal
 import threading
 import time
 
-from pgwtest import check, equal, main, note, slow_factor, test, wait_until, wire
-from pgwtest.wire import query
-
-
-def enter(t, d, statement="ENTER a JOINABLE"):
-    """The owner of a joinable scope, and a function that makes members of it."""
-    c = d.connect("db")
-    t.defer(c.close)
-    c.sql(statement)
-    token = c.ask("SHOW SCOPES").rows[0][-1]
-
-    def member(**more):
-        w = d.connect("db", options="-c pgwith.join=" + token, **more)
-        t.defer(w.close)
-        return w
-    return c, member
+from pgwtest import check, equal, main, note, test, wait_until
+from pgwtest.joined import enter
 
 
 class Trouble:
