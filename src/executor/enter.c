@@ -11,6 +11,7 @@
 #include "executor/executor.h"
 #include "executor/exit.h"
 #include "executor/expire.h"
+#include "executor/joint.h"
 #include "executor/opening.h"
 #include "executor/wanted.h"
 #include "session/expiry.h"
@@ -150,6 +151,13 @@ enter_start_timer(struct work *work, int64_t least_us)
 	timer_start(&work->timer, us);
 }
 
+static void
+begin_waiting_for_lease(struct session *s, const struct lease *l)
+{
+	waits_begin_lease(&s->site->waits, s->id, l);
+	waits_within(&s->site->waits, s->id, joint_of(s->pool) ? s->pool : NULL);
+}
+
 /* The frame waits, if it may: not if sessions would wait for each other, and not with WAIT 0. */
 static void
 begin_waiting(struct work *work)
@@ -162,7 +170,7 @@ begin_waiting(struct work *work)
 
 	work_set_state(work, WORK_WAIT);
 	if (f->pool)
-		waits_begin_lease(waits, s->id, f->lease);
+		begin_waiting_for_lease(s, f->lease);
 	else
 		waits_begin_lock(waits, s->id, &f->hold);
 	if (waits_closed(waits, s->id, &circle)) {
@@ -555,7 +563,7 @@ enter_adopted(struct session *s)
 		return;
 	f = work->frame;
 	if (f->pool)
-		waits_begin_lease(&s->site->waits, s->id, f->lease);
+		begin_waiting_for_lease(s, f->lease);
 	else
 		waits_begin_lock(&s->site->waits, s->id, &f->hold);
 	enter_start_timer(work, 0);

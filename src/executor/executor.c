@@ -662,6 +662,7 @@ executor_may_wait(struct session *s, struct err *e)
 	if (!scopes_open(s))
 		return true;
 	waits_begin_lease(waits, s->id, &s->own->lease);
+	waits_within(waits, s->id, joint_of(s->pool) ? s->pool : NULL);
 	if (!waits_closed(waits, s->id, &circle))
 		return true;
 	waits_end(waits, s->id);

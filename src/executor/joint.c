@@ -733,7 +733,7 @@ joint_new_(struct session *s, struct scope *f)
 void
 joint_take_(struct joint *j, struct pool *pool)
 {
-	j->joined = (struct pool_joined){joint_cancel_, member_idle, j};
+	j->joined = (struct pool_joined){joint_cancel_, member_idle, j, &j->frame->own.lease};
 	j->pool = pool;
 	pool->joined = &j->joined;
 	j->frame->own.lease.ops = &joint_lease_ops;

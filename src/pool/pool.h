@@ -70,6 +70,7 @@ struct pool_joined {
 	/* The server is idle. */
 	void (*idle)(void *arg);
 	void *arg;
+	const struct lease *lease; /* by which the scope has its server */
 };
 
 struct pool {

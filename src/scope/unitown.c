@@ -364,9 +364,10 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 	case UNIT_OWN_OPEN:
 		/* Inside of the unit's savepoint: so its ROLLBACK sets them to 0 again. */
 		if (of->reading)
-			add_own(&o, "SELECT CASE WHEN pg_catalog.texteq(pg_catalog.current_setting("
-				    "'default_transaction_read_only'), 'on') THEN "
-				    "pg_catalog.set_config('transaction_read_only', 'on', true) END");
+			add_own(&o,
+				"SELECT CASE WHEN pg_catalog.texteq(pg_catalog.current_setting("
+				"'default_transaction_read_only'), 'on') THEN "
+				"pg_catalog.set_config('transaction_read_only', 'on', true) END");
 		if (of->timed)
 			add_timeouts(&o, of->resets ? TIMEOUT_NONE : TIMEOUT_SET,
 				     of->exposed ? TIMEOUT_SET : TIMEOUT_LOOK);

@@ -20,6 +20,8 @@ struct wait {
 	uint64_t session;
 	const struct lock_hold *hold; /* one of these two is set */
 	const struct lease *lease;
+	const struct pool
+	    *within; /* of the joined scope that the session is a member of, or NULL */
 };
 
 /* ---- the registry ---- */
@@ -76,6 +78,7 @@ register_wait(struct waits *w, uint64_t session)
 	}
 	wait->hold = NULL;
 	wait->lease = NULL;
+	wait->within = NULL;
 	return wait;
 }
 
@@ -89,6 +92,15 @@ void
 waits_begin_lease(struct waits *w, uint64_t session, const struct lease *lease)
 {
 	register_wait(w, session)->lease = lease;
+}
+
+void
+waits_within(struct waits *w, uint64_t session, const struct pool *within)
+{
+	struct wait *wait = find_wait(w, session);
+
+	if (wait)
+		wait->within = within;
 }
 
 void
@@ -145,7 +157,21 @@ struct graph {
 	/* points that can go on; those who need them are still to be counted */
 	struct point *to_go;
 	struct share *shares; /* all, to be freed */
+	/* Of the asking session: the end of a joined scope that it is a member of ends the session,
+	 * too, so for it the scope's server is as one of its own. */
+	uint64_t asking;
+	const struct pool *within;
 };
+
+/* Whose is the lease, to the asking session? */
+static uint64_t
+holder_of(const struct graph *g, const struct lease *l)
+{
+	for (const struct pool *pool = g->within; pool && pool->joined; pool = pool->of_scope)
+		if (pool->joined->lease == l)
+			return g->asking;
+	return l->session;
+}
 
 static struct point *
 find_or_add(struct graph *g, const struct point *key, bool *added)
@@ -299,7 +325,7 @@ add_needs_of_group(struct graph *g, struct point *p)
 			const struct lease *l = LIST_OBJ(n, const struct server, node)->lease;
 
 			if (l)
-				add_need(p, add_session(g, l->session, NULL));
+				add_need(p, add_session(g, holder_of(g, l), NULL));
 		}
 }
 
@@ -341,7 +367,7 @@ add_needs_of_holders(struct graph *g, struct point *p, const struct pool *group,
 			const struct lease *l = LIST_OBJ(n, const struct server, node)->lease;
 
 			if (l)
-				add_need(p, add_session(g, l->session, NULL))->share = share;
+				add_need(p, add_session(g, holder_of(g, l), NULL))->share = share;
 		}
 }
 
@@ -411,7 +437,7 @@ walk_party(struct graph *g, struct point *p, const struct pools *all, const stru
 				continue;
 			count += session == 0 || l->session == session;
 			if (g)
-				add_need(p, add_session(g, l->session, NULL));
+				add_need(p, add_session(g, holder_of(g, l), NULL));
 		}
 	return count;
 }
@@ -501,9 +527,10 @@ find_who_can_go(struct graph *g)
 static struct point *
 graph_make(struct graph *g, const struct waits *w, uint64_t session)
 {
+	const struct wait *wait = find_wait(w, session);
 	struct point *p, *asking;
 
-	*g = (struct graph){.waits = w};
+	*g = (struct graph){.waits = w, .asking = session, .within = wait ? wait->within : NULL};
 	hash_init(&g->table);
 	asking = add_session(g, session, NULL);
 	/* The list grows in this loop: new points are added at its end. */

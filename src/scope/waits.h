@@ -49,6 +49,9 @@ void waits_clear(struct waits *);
  * time: a second registration replaces the first. */
 void waits_begin_lock(struct waits *, uint64_t session, const struct lock_hold *);
 void waits_begin_lease(struct waits *, uint64_t session, const struct lease *);
+/* Of a wait that has begun: the session is a member of the joined scope whose pool this is, or of
+ * none: NULL. */
+void waits_within(struct waits *, uint64_t session, const struct pool *within);
 /* Removes the registration, if there is one. */
 void waits_end(struct waits *, uint64_t session);
 

@@ -142,8 +142,7 @@ make_question(const struct session *s, bool patient, struct buf *sql)
 		buf_add_fmt(sql, " AND name " DIFFERS " 'statement_timeout'");
 	/* Those in which a joined scope keeps values: scope/unitown.h. */
 	if (hold_is_joined(s->hold))
-		buf_add_fmt(sql,
-			    " AND pg_catalog.strpos(name, 'pgwith_unit_') " DIFFERS " 1");
+		buf_add_fmt(sql, " AND pg_catalog.strpos(name, 'pgwith_unit_') " DIFFERS " 1");
 	buf_add_fmt(sql, " UNION ALL SELECT 'role', pg_catalog.current_setting('role')"
 			 " UNION ALL SELECT 'session_authorization', "
 			 "pg_catalog.current_setting('session_authorization')");

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from pgwtest import check, equal, main, note, test, wait_until
+from pgwtest import check, equal, main, note, test, wait_until, wire
 from pgwtest.joined import enter
 
 
@@ -325,6 +325,46 @@ def idle_limit_of_the_role(t):
     calm.ask("BEGIN")
     time.sleep(0.5)
     equal(calm.ask("COMMIT").tags, ["COMMIT"], "the tag")
+    c.sql("EXIT")
+    d.quiet()
+
+
+@test
+def new_inside(t):
+    """ENTER NEW of owner or member on a pool whose servers the scope has all: 40P01 with the circle, at once"""
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon(size=1, wait_timeout="20s")
+    c, member = enter(t, d)
+    m = member()
+    inner = None
+    for w in c, m, inner:
+        if w is None:
+            m.sql("ENTER i JOINABLE")
+            token = m.ask("SHOW SCOPES").rows[0][-1]
+            w = d.connect("db", options="-c pgwith.join=" + token)
+            t.defer(w.close)
+        began = time.monotonic()
+        e = w.ask("ENTER b ON db NEW").errors[0]
+        equal(e.sqlstate, "40P01", "the error: %s" % e)
+        check("waits for pool" in e.detail, "the circle: %s" % e.detail)
+        check(time.monotonic() - began < 10, "at once")
+        equal(w.value("SELECT 1"), "1", "it goes on")
+    m.sql("EXIT")
+    c.sql("EXIT")
+    # With another server it is entered, or waited for, as that one can come back.
+    d = t.daemon(size=2, wait_timeout="20s")
+    c, member = enter(t, d)
+    m, x = member(), d.connect("db")
+    t.defer(x.close)
+    m.sql("ENTER b NEW")
+    m.sql("EXIT")
+    x.sql("BEGIN")
+    x.sql("SELECT 1")
+    m.send(wire.query("ENTER b NEW"))
+    wait_until(lambda: d.waiting("db") == 1, 5, "it waits")
+    x.sql("COMMIT")
+    check(not m.until_ready().errors, "it is entered")
+    m.sql("EXIT")
     c.sql("EXIT")
     d.quiet()
 
