@@ -28,6 +28,10 @@
  * hit by the statement_timeout of the session before. */
 #define RESETS "RESET statement_timeout;"
 
+/* Parse, Bind and Close messages that have not been answered: all are looked at for each message.
+ * PostgreSQL keeps answers back until they fill its buffer of 8 kB: that are 1,639 of them. */
+#define SENT_MAX 2500
+
 #define ERROR_MAX  (64u * 1024) /* bytes of an error of the server that is kept */
 #define REPLY_MAX  (4 * ERROR_MAX)
 #define REPLY_MARK (2 * ERROR_MAX) /* beyond it, a text of many parts ends by an error */
@@ -820,6 +824,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 
 	if (u->state == UNIT_EXCHANGE && u->failed)
 		return UNIT_DROP;
+	if (u->state == UNIT_EXCHANGE && !u->drained && u->sent.count >= SENT_MAX)
+		return UNIT_HOLD;
 	if (type == 'E')
 		kind = kind_of_execute(u, body, bytes, &portal, &stmt);
 	/* Behind another one PostgreSQL refuses DISCARD ALL. */

@@ -1,5 +1,7 @@
 #include "scope/unitname.h"
 
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,12 +9,51 @@
 #include "scope/unitkind.h"
 #include "wire/reader.h"
 
+/* A text that a statement and its portals share: it may have 16 MB, and they may be many. */
+struct text {
+	size_t users;
+	char sql[];
+};
+
+static struct text *
+text_of(const char *sql)
+{
+	return (struct text *)((char *)(uintptr_t)sql - offsetof(struct text, sql));
+}
+
+static char *
+text_new(const char *sql)
+{
+	size_t bytes = strlen(sql) + 1;
+	struct text *t = mem_alloc(sizeof *t + bytes);
+
+	t->users = 1;
+	memcpy(t->sql, sql, bytes);
+	return t->sql;
+}
+
+static char *
+text_share(const char *sql)
+{
+	struct text *t = text_of(sql);
+
+	t->users++;
+	return t->sql;
+}
+
+static void
+text_drop(const char *sql)
+{
+	if (sql && --text_of(sql)->users == 0)
+		free(text_of(sql));
+}
+
 static void
 free_name(struct list *names, struct unit_name *n)
 {
 	list_remove(names, &n->node);
 	free(n->name);
-	free(n->text);
+	text_drop(n->text);
 	free(n);
 }
 
@@ -39,14 +80,15 @@ unitname_find(const struct list *names, char type, const char *name)
 	return NULL;
 }
 
+/* Takes the text over, which is of text_new() or text_share(), or NULL. */
 static void
-add_name(struct list *names, char type, const char *name, const char *text)
+add_name(struct list *names, char type, const char *name, char *text)
 {
 	struct unit_name *x = mem_calloc(1, sizeof *x);
 
 	x->type = type;
 	x->name = mem_strdup(name);
-	x->text = text ? mem_strdup(text) : NULL;
+	x->text = text;
 	list_append(names, &x->node);
 }
 
@@ -59,7 +101,7 @@ unitname_note(struct list *names, char type, const char *name, const char *text)
 		free_name(names, x);
 	if (text == NULL)
 		return;
-	add_name(names, type, name, text);
+	add_name(names, type, name, text_new(text));
 }
 
 void
@@ -93,7 +135,7 @@ void
 unitname_send(const struct list *names, struct list *sent, char type, const uint8_t *body,
 	      size_t bytes, unsigned flags)
 {
-	const struct unit_name *x;
+	const struct unit_name *x = NULL;
 	const char *name, *text = NULL;
 	struct reader r;
 	char what = type == 'P' ? 'S' : 'P';
@@ -114,9 +156,9 @@ unitname_send(const struct list *names, struct list *sent, char type, const uint
 		text = NULL;
 	if (type == 'B') {
 		x = unitname_coming(names, sent, 'S', text);
-		text = x ? x->text : NULL;
+		text = NULL;
 	}
-	add_name(sent, what, name, text);
+	add_name(sent, what, name, x ? text_share(x->text) : text ? text_new(text) : NULL);
 }
 
 void
@@ -148,26 +190,29 @@ unitname_pack(struct pack *p, struct list *names)
 	PACK(p, count);
 	for (uint32_t i = 0; i < count && !p->failed; i++) {
 		struct unit_name none = {0}, *x = &none;
+		char *text;
 
 		if (!pack_reading(p)) {
 			x = LIST_OBJ(n, struct unit_name, node);
 			n = n->next;
 		}
+		text = x->text;
 		PACK(p, x->type);
 		PACK(p, x->done);
 		pack_str(p, &x->name);
-		pack_str(p, &x->text);
+		pack_str(p, &text);
 		if (!pack_reading(p))
 			continue;
 		if (x->name && !p->failed) {
 			struct unit_name *copy = mem_calloc(1, sizeof *copy);
 
 			*copy = none;
+			copy->text = text ? text_new(text) : NULL;
 			list_append(names, &copy->node);
 		} else {
 			p->failed = true;
 			free(x->name);
-			free(x->text);
 		}
+		free(text);
 	}
 }

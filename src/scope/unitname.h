@@ -15,7 +15,7 @@ struct unit_name {
 	struct list_node node;
 	char type; /* 'S' or 'P' */
 	char *name;
-	char *text; /* NULL, in what was sent only: an ordinary one */
+	char *text; /* shared with others; NULL, in what was sent only: an ordinary one */
 	bool done;  /* of a portal: it has been executed */
 };
 

@@ -26,11 +26,11 @@ read_constant(const struct sqltext_token *tok, char *out, size_t size)
 	return n > 0 && at >= end;
 }
 
-/* Behind the name set_config: reads the call. Returns true if it names the parameter. Of a long one
- * the end is not looked for, as there may be many of them without one: it counts as local, which
- * keeps the value from before. */
+/* Behind the name set_config: reads the call. Returns true if it names the parameter. If the
+ * end of a call is not found, or is far away, the call is `lost`, and so are those behind it, as
+ * there may be many: a lost one counts as local, which keeps the value from before. */
 static bool
-read_call(struct sqltext *text, char *name, size_t size, bool *local)
+read_call(struct sqltext *text, char *name, size_t size, bool *local, bool *lost)
 {
 	struct sqltext_token tok, last = {0}, before = {0};
 	unsigned depth = 1, count = 0;
@@ -46,6 +46,9 @@ read_call(struct sqltext *text, char *name, size_t size, bool *local)
 	if (!sqltext_is_char(&tok, ','))
 		return false;
 	last = tok;
+	*local = true;
+	if (*lost)
+		return true;
 	while (depth > 0 && count++ < TOKENS_MAX && sqltext_token(text, &tok) != SQLTEXT_END) {
 		if (sqltext_is_char(&tok, '(')) {
 			depth++;
@@ -55,8 +58,8 @@ read_call(struct sqltext *text, char *name, size_t size, bool *local)
 		before = last;
 		last = tok;
 	}
-	*local = count > TOKENS_MAX;
-	if (!*local)
+	*lost = depth > 0;
+	if (count <= TOKENS_MAX)
 		*local = depth == 0 && last.word == SQLWORD_TRUE && sqltext_is_char(&before, ',');
 	return true;
 }
@@ -68,7 +71,7 @@ each_call(const struct sqltext_stmt *stmt, unsigned flags, unitset_fn *each, voi
 	struct sqltext_token tok;
 	char name[SQLSET_NAME];
 	unsigned count = 0;
-	bool local;
+	bool local, lost = false;
 
 	if (!sqltext_mentions(stmt->start, stmt->length, "set_config"))
 		return 0;
@@ -77,7 +80,7 @@ each_call(const struct sqltext_stmt *stmt, unsigned flags, unitset_fn *each, voi
 		struct sqltext behind = text;
 
 		if (tok.word != SQLWORD_SET_CONFIG ||
-		    !read_call(&behind, name, sizeof name, &local))
+		    !read_call(&behind, name, sizeof name, &local, &lost))
 			continue;
 		count++;
 		if (each)

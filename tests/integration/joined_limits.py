@@ -369,5 +369,49 @@ def new_inside(t):
     d.quiet()
 
 
+@test
+def who_does_not_read(t):
+    """a member that does not read what it is told without PostgreSQL waits, and the scope is not lost"""
+    d = t.daemon()
+    c, member = enter(t, d)
+    w = member()
+    w.sock.settimeout(1)
+    one = wire.query("COMMIT;" * 1000)
+    try:
+        for _ in range(400):
+            w.sock.sendall(one)
+        check(False, "all was taken, but nothing read")
+    except OSError:
+        pass
+    equal(c.ask("SHOW SCOPES").rows[0][1], "a", "the scope")
+    w.sock.close()
+    equal(member().value("SELECT 1"), "1", "the next member")
+    check(not d.log_has("joined scope lost"), "the scope is not lost")
+    c.sql("EXIT")
+    d.quiet()
+
+
+@test
+def gone_behind_much(t):
+    """a member that hangs up in the middle of a message, behind much that waits for its query: the query is cancelled at once"""
+    d = t.daemon()
+    c, member = enter(t, d)
+    w, other = member(), member()
+    w.send(wire.query("SELECT pg_sleep(100)"))
+    wait_until(lambda: any("pg_sleep" in r["query"] for r in t.activity()), 5, "the query runs")
+    w.sock.settimeout(2)
+    try:
+        w.sock.sendall(wire.query("SELECT 1 /* %s */" % ("x" * 1000)) * 800 + wire.parse("SELECT $1") +
+                       wire.bind([b"y" * 50000000])[:3000000])
+    except OSError:
+        pass
+    w.sock.close()
+    began = time.monotonic()
+    equal(other.value("SELECT 1"), "1", "the next member")
+    check(time.monotonic() - began < 25, "at once")
+    c.sql("EXIT")
+    d.quiet()
+
+
 if __name__ == "__main__":
     main()
