@@ -85,6 +85,7 @@ struct unit {
 	enum unit_constraints constraints;
 	char *deferred;
 	bool reads;              /* the unit, or the one before an AND CHAIN, is READ ONLY */
+	bool began_reading;      /* the unit is so by the AND CHAIN that has begun it */
 	bool defaults;           /* members may have set default_transaction_read_only */
 	bool reading;            /* OPEN looks at it */
 	bool fresh;              /* the Execute that is done now is the first one */
