@@ -344,6 +344,8 @@ go_on_with_end(struct unit *u)
 		if (!u->block)
 			warn(u, "25P01", "there is no transaction in progress");
 		u->replaced = commit && u->status == 'E';
+		/* PostgreSQL has forgotten the modes that one that has failed has set itself. */
+		u->reads = u->status == 'T' ? u->reads : u->began_reading;
 		if (u->open) {
 			begin_own(u, commit && !u->replaced ? UNIT_OWN_LOOK : UNIT_OWN_UNDO);
 			return;
@@ -358,7 +360,8 @@ go_on_with_end(struct unit *u)
 	if (g->chain && !open_unit(u))
 		return;
 	/* The next transaction has the modes of this one. The level is that of the scope. */
-	if (g->chain && u->reads && !u->chained) {
+	u->began_reading = g->chain && u->reads;
+	if (u->began_reading && !u->chained) {
 		u->chained = true;
 		u->modes = mem_strdup("READ ONLY");
 		begin_own(u, UNIT_OWN_MODES);
@@ -384,6 +387,7 @@ begin_control(struct unit *u, struct grammar *g)
 	u->begun = u->ended = u->replaced = u->chained = false;
 	u->nested = u->block;
 	u->reads = u->reads && u->block;
+	u->began_reading = u->block ? u->began_reading : u->default_reads;
 	u->modes = g->modes ? mem_strdup(g->modes) : NULL;
 	/* Its Parse has opened the unit, as READ ONLY; nothing has been done in it. */
 	if (g->verb == GRAMMAR_BEGIN && u->open && !u->block && u->fresh && u->reads_only &&
@@ -468,6 +472,12 @@ do_special(struct unit *u, enum unitkind kind, const char *text, size_t bytes)
 		begin_own(u, UNIT_OWN_MODES);
 		return;
 	case UNITKIND_DISCARD:
+		if (u->exchange && !u->fresh) {
+			tell_error(u, "25001", "DISCARD ALL cannot be executed within a pipeline",
+				   NULL);
+			statement_refused(u);
+			return;
+		}
 		u->discarding = true;
 		if (open_unit(u))
 			begin_own(u, UNIT_OWN_DISCARD);
@@ -836,9 +846,6 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 		return UNIT_HOLD;
 	if (type == 'E')
 		kind = kind_of_execute(u, body, bytes, &portal, &stmt);
-	/* Behind another one PostgreSQL refuses DISCARD ALL. */
-	if (kind == UNITKIND_DISCARD && u->exchange && u->executed)
-		kind = UNITKIND_ORDINARY;
 	if (kind == UNITKIND_SETS && (u->captured || u->status == 'E' || portal->done)) {
 		u->captured = false;
 		portal->done = true;
@@ -1581,6 +1588,7 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->depth);
 	PACK(p, u->written);
 	PACK(p, u->reads);
+	PACK(p, u->began_reading);
 	PACK(p, u->executed);
 	PACK(p, u->constrains);
 	PACK(p, u->exposed);

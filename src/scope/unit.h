@@ -92,6 +92,7 @@ struct unit {
 	bool large;              /* members may open large objects */
 	bool reads_only;         /* so the unit is READ ONLY */
 	bool reads;              /* the unit, or the one before an AND CHAIN, is READ ONLY */
+	bool began_reading;      /* it is so by default, or by the AND CHAIN that has begun it */
 	bool fresh;              /* the Execute that is done now is the first one */
 	bool executed;           /* the exchange has an Execute */
 	uint64_t units, answers; /* that have been opened, and ReadyForQuery to members */

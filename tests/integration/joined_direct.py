@@ -104,6 +104,7 @@ def only_reading(t):
             lab.same("%s, %s AND CHAIN" % (begin, end), of_a(
                 "SET default_transaction_read_only = on", begin, "SELECT 1", end + " AND CHAIN", "SHOW transaction_read_only",
                 "INSERT INTO t VALUES (77)", end + " AND CHAIN", "SHOW transaction_read_only", "ROLLBACK", "SHOW transaction_read_only",
+                begin, "SELECT 1/0", end + " AND CHAIN", "SHOW transaction_read_only", "INSERT INTO t VALUES (77)", "ROLLBACK",
                 "SET default_transaction_read_only = off", begin, "SELECT 1", end + " AND CHAIN", "INSERT INTO t VALUES (77)", "ROLLBACK"))
     lab.end()
 

@@ -12,7 +12,9 @@ PROGRAMS = {
         "BEGIN READ ONLY", INSERT, "ROLLBACK", "BEGIN READ ONLY", "COMMIT AND CHAIN", "SHOW transaction_read_only", INSERT, "ROLLBACK",
         "BEGIN", "COMMIT AND CHAIN", INSERT, "COMMIT AND CHAIN", INSERT, "COMMIT", "SHOW transaction_read_only"],
     "ROLLBACK AND CHAIN": [
-        "BEGIN READ ONLY", "ROLLBACK AND CHAIN", INSERT, "ROLLBACK AND CHAIN", INSERT, "ROLLBACK", INSERT],
+        "BEGIN READ ONLY", "ROLLBACK AND CHAIN", INSERT, "ROLLBACK AND CHAIN", INSERT, "ROLLBACK", INSERT,
+        "BEGIN READ ONLY", "SELECT 1/0", "COMMIT AND CHAIN", INSERT, "ROLLBACK", "BEGIN READ ONLY", "SELECT 1", "ROLLBACK AND CHAIN",
+        INSERT, "ROLLBACK"],
     "SET TRANSACTION and AND CHAIN": [
         "BEGIN", "SET TRANSACTION READ ONLY", "COMMIT AND CHAIN", INSERT, "ROLLBACK", "BEGIN", "SET transaction_read_only = on",
         "COMMIT AND CHAIN", INSERT, "ROLLBACK", "START TRANSACTION READ ONLY", "END AND CHAIN", INSERT, "ABORT"],
@@ -71,7 +73,7 @@ def discard_all(t):
                          [wire.parse("DISCARD ALL"), wire.bind(), wire.describe(), wire.execute(), wire.close_()]):
             w.send(b"".join(messages) + wire.sync())
             r = w.until_ready()
-            got.append((r.tags, [e.sqlstate for e in r.errors], r.status))
+            got.append((r.tags, [(e.sqlstate, e.message) for e in r.errors], r.status))
             got.append(w.value("SHOW work_mem"))
         answers.append(got)
     equal(answers[1], answers[0], "the answers")
