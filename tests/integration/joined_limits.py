@@ -100,7 +100,12 @@ class Model:
             equal(r.status, "E" if failed else "T", "the status behind " + sql)
         commit = self.random.random() < 0.7
         r = self.ask(w, "COMMIT" if commit else "ROLLBACK")
-        equal(r.status, "I", "the status behind the end")
+        if r.errors and r.status == "E":
+            # Its Parse was hit: as on a direct connection, the transaction is open still.
+            failed = True
+            wait_until(lambda: self.ask(w, "ROLLBACK").status == "I", 10, "it can be rolled back")
+        else:
+            equal(r.status, "I", "the status behind the end")
         if commit and not failed and not r.errors:
             equal(r.tags, ["COMMIT"], "the tag")
             self.rows |= mine
