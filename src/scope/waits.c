@@ -20,7 +20,7 @@ struct wait {
 	uint64_t session;
 	const struct lock_hold *hold; /* one of these two is set */
 	const struct lease *lease;
-	const struct pool *within; /* of the joined scope that it is a member of */
+	const struct pool *within; /* the joined scope that it is a member of, or NULL */
 };
 
 /* ---- the registry ---- */
