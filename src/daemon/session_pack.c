@@ -523,8 +523,7 @@ session_pack_read(struct pack *p, struct daemon *d, int (*client)(void *arg, uin
 }
 
 /* Bytes in our own buffers raise no event, so the session is made to look at them. Nor does a queue
- * whose stream has taken all of it as it was unpacked: who was paused because of it goes on here.
- */
+ * whose stream has taken all of it as it was unpacked: who was paused because of it goes on. */
 static void
 resume_session(struct session *s)
 {

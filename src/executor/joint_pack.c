@@ -120,8 +120,7 @@ joints_resume(struct site *site)
 	LIST_EACH_SAFE (n, after, &site->joints) {
 		struct joint *j = LIST_OBJ(n, struct joint, node);
 
-		/* The front may have taken at once what was queued for it, so nobody tells of it.
-		 */
+		/* The front may have taken at once what was queued for it, so nobody tells. */
 		if (!j->broken && joint_server_(j) && !stream_is_slow(&j->front))
 			stream_resume(&joint_server_(j)->stream);
 		if (!j->broken)
