@@ -472,7 +472,7 @@ do_special(struct unit *u, enum unitkind kind, const char *text, size_t bytes)
 		begin_own(u, UNIT_OWN_MODES);
 		return;
 	case UNITKIND_DISCARD:
-		if (u->exchange && !u->fresh) {
+		if (!u->fresh) {
 			tell_error(u, "25001", "DISCARD ALL cannot be executed within a pipeline",
 				   NULL);
 			statement_refused(u);
@@ -701,6 +701,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 {
 	bool terminated = bytes > 0 && body[bytes - 1] == 0 && memchr(body, 0, bytes - 1) == NULL;
 
+	u->fresh = !u->executed;
 	if (u->state == UNIT_EXCHANGE) {
 		/* A Query in the middle of an exchange, without its Sync. */
 		if (u->failed)

@@ -167,6 +167,7 @@ def no_wait(t):
             t.sql("SELECT pg_cancel_backend(pid) " + waiting)
         status, out, err = p.ended()
         equal((status, out), (125, ""), "%s: %s" % (kill, err))
+        wait_until(lambda: t.value("SELECT count(*) " + waiting) == "0", 5, "PostgreSQL waits no longer for it")
         print("# " + err.split("\n", maxsplit=1)[0])
     hold.finish()
 

@@ -644,7 +644,7 @@ def compare(number, got, want):
     if good and want.detail:
         good = want.detail in (got.errors[0].detail or "")
     if good and want.shown is not None:
-        shown = [r[:6] + (r[9],) for r in got.rows if len(r) == 12]
+        shown = [r[:6] + (r[9],) for r in got.rows if len(r) == 15]
         good = len(shown) >= len(want.shown) and all(
             all(b is None or a == b for a, b in zip(g[:3] + g[4:], w[:3] + w[4:])) and g[3] == w[3]
             for g, w in zip(shown[-len(want.shown):] if want.shown else [], want.shown))
