@@ -176,7 +176,8 @@ def scope_statements(t):
 def answers_that_nearly_fit(t):
     """the server has sent its whole answer, and the client has not taken all of it: what pgwithd asks the server next is
     answered all the same"""
-    d = t.daemon(size=40, min_size=40, max_opening=8, cleanup_timeout="%ds" % (2 * slow_factor()))
+    limit = int(2 * slow_factor())  # seconds: the machine may be less busy afterwards
+    d = t.daemon(size=40, min_size=40, max_opening=8, cleanup_timeout="%ds" % limit)
     answers = ["SELECT repeat('x', %d)" % n for n in range(150000, 420000, 7000)]
     clients = [t.client(d) for _ in answers]
     for c, answer in zip(clients, answers):
@@ -188,9 +189,9 @@ def answers_that_nearly_fit(t):
     is_free(t, d, 8, "SET")
     clients = [t.client(d) for _ in answers]
     for c, answer in zip(clients, answers):
-        c.sql("ENTER a DEADLINE '%ds'" % (2 * slow_factor()))
+        c.sql("ENTER a DEADLINE '%ds'" % limit)
         c.send(wire.query(answer))
-    is_free(t, d, 8 + 2 * slow_factor(), "DEADLINE")
+    is_free(t, d, 8 + 2 * limit, "DEADLINE")
     check(not d.log_has("time ran out"), "no server is given up")
     for c in clients:
         is_told(c, "DEADLINE")
