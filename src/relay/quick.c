@@ -8,8 +8,8 @@
 #include "session/statement.h"
 #include "wire/frame.h"
 
-static bool
-is_plain(const struct session *s)
+bool
+quick_is_plain(const struct session *s)
 {
 	const struct rare *r = s->rare;
 
@@ -18,12 +18,6 @@ is_plain(const struct session *s)
 	return s->context.resets == RESETS_NONE && !s->context.resets_failed &&
 	       s->block.state == BLOCK_NONE && !s->extended.skip_sync &&
 	       !(s->hold->pinned & HOLD_PIN_MODE) && !s->pool->reads && !s->hold->apart;
-}
-
-bool
-quick_is_plain(const struct session *s)
-{
-	return is_plain(s);
 }
 
 /* Is it a Parse of the unnamed statement's own text, does that do nothing to the session, and must
@@ -40,7 +34,7 @@ quick_opens(const struct session *s, const struct message *m)
 {
 	/* With a Sync behind it, statement_adopted() may answer it. */
 	return m->type == 'P' && message_is_whole(m) && m->next != 'S' &&
-	       is_repeated(s, m->body, m->bytes) && is_plain(s);
+	       is_repeated(s, m->body, m->bytes) && quick_is_plain(s);
 }
 
 /* Does the server have the unnamed statement, which the Bind names, and does that do nothing to the
@@ -141,7 +135,7 @@ quick_judge_parse_(struct session *s, struct message *m, enum verdict *v)
 	struct progress *p;
 	bool told;
 
-	if (!standin_knows(s, m) || statement_is_left(m->next) || !is_plain(s))
+	if (!standin_knows(s, m) || statement_is_left(m->next) || !quick_is_plain(s))
 		return false;
 	if (s->state == SESSION_ACTIVE) {
 		p = &s->hold->lease.srv->progress;
@@ -157,7 +151,7 @@ quick_judge_parse_(struct session *s, struct message *m, enum verdict *v)
 		*v = judge_need_server(s, m);
 		if (*v != FORWARD)
 			return true;
-		if (!is_plain(s))
+		if (!quick_is_plain(s))
 			return false;
 	}
 	p = &s->hold->lease.srv->progress;
@@ -177,7 +171,7 @@ quick_pass(struct session *s, const uint8_t *data, size_t bytes)
 	size_t at = 0;
 	struct frame f;
 
-	if (!is_plain(s) || !is_read(p))
+	if (!quick_is_plain(s) || !is_read(p))
 		return 0;
 	while (!progress_full(p) && frame_read(data + at, bytes - at, &f) == 0 &&
 	       bytes - at - FRAME_HEADER >= f.body) {

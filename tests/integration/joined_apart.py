@@ -6,21 +6,8 @@ import threading
 import time
 
 from pgwtest import check, equal, main, note, slow_factor, test, wait_until, wire
+from pgwtest.joined import enter
 from pgwtest.wire import query
-
-
-def enter(t, d):
-    """The owner of a joinable scope, and a function that makes members of it."""
-    c = d.connect("db")
-    t.defer(c.close)
-    c.sql("ENTER a JOINABLE")
-    token = c.ask("SHOW SCOPES").rows[0][-1]
-
-    def member(**more):
-        w = d.connect("db", options="-c pgwith.join=" + token, **more)
-        t.defer(w.close)
-        return w
-    return c, member
 
 
 def runs(t, text):
