@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "executor/joint_cancel.h"
+#include "executor/joint_context.h"
 #include "executor/joint_inside.h"
 #include "pool/pool.h"
 #include "scope/stack.h"
@@ -37,8 +38,8 @@ joint_of_lease(const struct lease *l)
 	return LIST_OBJ(hold_of((struct lease *)l), struct scope, own)->joint;
 }
 
-static struct server *
-member_server(const struct joint *j)
+struct server *
+joint_member_server_(const struct joint *j)
 {
 	for (int i = 0; i < SERVER_CLOSED; i++) {
 		struct list_node *n = list_first(&j->pool->servers[i]);
@@ -345,7 +346,7 @@ member_message(struct joint *j)
 		return false;
 	}
 	u->flags = lexing(j);
-	u->parameters = member_server(j) ? member_server(j)->context : NULL;
+	u->parameters = joint_member_server_(j) ? joint_member_server_(j)->context : NULL;
 	v = unit_member(u, f.type, unit_takes_header(f.type) ? NULL : data + FRAME_HEADER, need);
 	u->parameters = NULL;
 	if (!send_unit(j) || v == UNIT_HOLD)
@@ -584,6 +585,17 @@ server_verdict(struct joint *j, const struct frame *f, const uint8_t *body, size
 	return v;
 }
 
+/* A unit has been committed. Has its COMMIT reset what it may have set for its transaction? */
+static void
+note_committed(struct joint *j)
+{
+	struct server *srv = joint_member_server_(j);
+
+	if (j->unit.committed && srv)
+		srv->lingers = j->unit.lingers;
+	j->unit.committed = false;
+}
+
 /* Handles the beginning of `data`. Returns the bytes that were used; 0: more must come. */
 static size_t
 server_message(struct joint *j, const uint8_t *data, size_t bytes)
@@ -611,6 +623,7 @@ server_message(struct joint *j, const uint8_t *data, size_t bytes)
 	if (bytes < FRAME_HEADER + need)
 		return 0;
 	v = server_verdict(j, &f, data + FRAME_HEADER, need);
+	note_committed(j);
 	part = bytes < FRAME_HEADER + f.body ? bytes : FRAME_HEADER + f.body;
 	j->returning = (uint32_t)(FRAME_HEADER + f.body - part);
 	j->returning_dropped = v == UNIT_DROP;
@@ -750,6 +763,8 @@ joint_take_(struct joint *j, struct pool *pool)
 	j->joined = (struct pool_joined){joint_cancel_, member_idle, j, &j->frame->own.lease};
 	j->pool = pool;
 	pool->joined = &j->joined;
+	j->unit.ask_parameters = joint_context_;
+	j->unit.ask_arg = j;
 	j->frame->own.lease.ops = &joint_lease_ops;
 	j->frame->joint = j;
 	j->frame->kind = SCOPE_JOINT;
@@ -836,7 +851,7 @@ bool
 joint_is_closed(const struct scope *f)
 {
 	const struct joint *j = f->joint;
-	const struct server *srv = member_server(j), *real = joint_server_(j);
+	const struct server *srv = joint_member_server_(j), *real = joint_server_(j);
 
 	if (real == NULL || j->broken)
 		return true;
@@ -879,7 +894,7 @@ joint_give_back(struct scope *f)
 	timer_stop(&j->whole.timer);
 	j->broken = true;
 	j->pool->joined = NULL;
-	srv = member_server(j);
+	srv = joint_member_server_(j);
 	if (srv && srv->spoiled && joint_server_(j))
 		joint_server_(j)->spoiled = true;
 	if (srv)

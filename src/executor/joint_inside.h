@@ -60,11 +60,14 @@ joint_server_(const struct joint *j)
 	return j->frame->own.lease.srv;
 }
 
+/* The members', or NULL: they have none. */
+struct server *joint_member_server_(const struct joint *);
 /* Makes one without its front, token and pool. */
 struct joint *joint_new_(struct session *, struct scope *);
 /* Gives it its end of the socket pair. */
 void joint_set_front_(struct joint *, int fd);
-/* The pool is its members' from now on, and the lease of its frame has its callbacks. */
+/* The pool is its members' from now on, and the lease of its frame and the unit, which has been
+ * begun or read, have its callbacks. */
 void joint_take_(struct joint *, struct pool *);
 /* Handles what has come from the member, as far as that is possible now. */
 void joint_go_on_(struct joint *);

@@ -742,6 +742,7 @@ cleanup_ended(struct server *srv)
 		prepared_forget(&srv->prepared);
 		free(srv->context);
 		srv->context = NULL;
+		srv->lingers = false;
 		srv->sequences = SERVER_NOBODYS;
 		told_drop(&pool->all->told, srv->own);
 		srv->own = told_keep(srv->told);

@@ -82,6 +82,9 @@ struct server {
 	const char *heard_context;
 	/* the statement that set the session parameters that it has now; NULL: it has none */
 	char *context;
+	/* That of a joined scope's members: a member may have set parameters for its transaction
+	 * that are still set. They are reset when the server is next given a session's. */
+	bool lingers;
 	unsigned cancels; /* CancelRequests under way */
 	/* it is closed instead of becoming idle. Not a state, because the lease goes on */
 	bool retiring;

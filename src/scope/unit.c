@@ -87,6 +87,13 @@ unit_clear(struct unit *u)
 static void
 begin_own(struct unit *u, enum unit_own what)
 {
+	struct buf parameters;
+
+	buf_init(&parameters, UNIT_TEXT_MAX);
+	if (what == UNIT_OWN_COMMIT)
+		u->lingers = u->ask_parameters == NULL ||
+			     !u->ask_parameters(u->ask_arg, &parameters) || parameters.failed;
+	buf_add_u8(&parameters, 0);
 	if (u->own != what)
 		u->tries = 0;
 	u->tries++;
@@ -102,7 +109,10 @@ begin_own(struct unit *u, enum unit_own what)
 			      .modes = u->modes,
 			      .flags = u->flags,
 			      .locals = &u->locals,
-			      .timed = u->timed && !u->put_aside,
+			      .timed = u->timed && (!u->put_aside || what == UNIT_OWN_COMMIT),
+			      .parameters = what == UNIT_OWN_COMMIT && !u->lingers
+						? (const char *)buf_data(&parameters)
+						: NULL,
 			      .exposed = u->exposed,
 			      .reads_only = u->reads_only,
 			      .large = u->large,
@@ -110,6 +120,7 @@ begin_own(struct unit *u, enum unit_own what)
 			      .constraints = u->constraints,
 			      .deferred = u->deferred,
 			      .resets = u->resets});
+	buf_clear(&parameters);
 	u->completed = 0;
 	u->error_of = false;
 }
@@ -1132,6 +1143,7 @@ own_ended(struct unit *u)
 	if (unitown_ends_unit(was) &&
 	    u->completed + unitown_behind_guard(was, u->constraints) >= u->statements) {
 		u->depth = u->flat ? 1 : u->depth + 1;
+		u->committed = was == UNIT_OWN_COMMIT;
 		u->wary -= u->wary > 0;
 		if (!good && was != UNIT_OWN_START) {
 			u->again = UNIT_OWN_NONE;
@@ -1169,8 +1181,13 @@ own_ended(struct unit *u)
 		}
 		break;
 	case UNIT_OWN_LOOK:
+	case UNIT_OWN_CHOOSE:
 	case UNIT_OWN_COMMIT:
-		if (good && was == UNIT_OWN_LOOK) {
+		if (good && was == UNIT_OWN_LOOK && u->constraints != UNIT_CONSTRAINTS_NONE) {
+			begin_own(u, UNIT_OWN_CHOOSE);
+			return;
+		}
+		if (good && was != UNIT_OWN_COMMIT) {
 			u->written[0] = 0;
 			begin_own(u, UNIT_OWN_COMMIT);
 			return;
@@ -1471,7 +1488,8 @@ read_row(struct unit *u, const uint8_t *body, size_t bytes)
 			u->limits_ms[i] = milliseconds(values[i], lengths[i]);
 		if (u->own == UNIT_OWN_START)
 			look_at_first_limits(u);
-	} else if (count == UNITOWN_LOOK_COLUMNS && lengths[0] == 1 && u->own == UNIT_OWN_LOOK) {
+	} else if (count == UNITOWN_LOOK_COLUMNS && lengths[0] == 1 &&
+		   (u->own == UNIT_OWN_LOOK || u->own == UNIT_OWN_CHOOSE)) {
 		u->constraints = (enum unit_constraints)((values[0][0] - '0') & 3);
 		free(u->deferred);
 		u->deferred = values[1] ? mem_strndup(values[1], lengths[1]) : NULL;

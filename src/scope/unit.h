@@ -60,6 +60,11 @@ enum unit_verdict {
 	UNIT_END   /* PostgreSQL would close its connection: the member ends instead */
 };
 
+/* Adds a SELECT, without a NUL, that gives the server the parameters that the member's session has
+ * now; nothing if it has none. Returns false if it is not known which the session has, as the unit
+ * may have set some. */
+typedef bool unit_parameters_fn(void *arg, struct buf *sql);
+
 struct unit {
 	enum unit_state state;
 	enum unit_own own;
@@ -99,6 +104,14 @@ struct unit {
 	/* What the pool of the members is giving the server as its session's parameters, or NULL;
 	 * the caller's. */
 	const char *parameters;
+	unit_parameters_fn *ask_parameters; /* the caller's, with its argument; NULL: false */
+	void *ask_arg;
+	/* A unit has been committed. The caller looks at that behind each message of the server,
+	 * and makes it false again. */
+	bool committed;
+	/* Of the COMMIT that is under way, or the last one: the session's parameters were not
+	 * known, so what the unit has set for its transaction may still be set behind it. */
+	bool lingers;
 	bool put_aside;                 /* the timeouts among them have been put aside */
 	bool resets;                    /* the Query begins by setting statement_timeout */
 	char status;                    /* of the server's last ReadyForQuery */

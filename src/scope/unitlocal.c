@@ -101,12 +101,14 @@ add_local(struct unit_locals *u, const char *name)
 
 	memcpy(l->name, name, bytes);
 	l->number = u->list.count;
-	/* Others can be set again only with the rights of these. */
-	if (strcasecmp(name, "session_authorization") == 0)
-		list_prepend(&u->list, &l->node);
-	else
-		list_append(&u->list, &l->node);
+	list_append(&u->list, &l->node);
 	return l;
+}
+
+static bool
+is_identity(const char *name)
+{
+	return strcasecmp(name, "role") == 0 || strcasecmp(name, "session_authorization") == 0;
 }
 
 /* Forgets the value that the parameter had before the unit has set it: what it has now stays. */
@@ -201,16 +203,32 @@ unitlocal_capture(struct unit_locals *u, const struct sqltext_stmt *stmt, unsign
 }
 
 void
-unitlocal_restore(const struct unit_locals *u, struct buf *sql)
+unitlocal_restore(const struct unit_locals *u, bool identity_only, struct buf *sql)
 {
+	struct unit_local *authorization = find_local(u, "session_authorization");
+	struct unit_local *role = find_local(u, "role");
 	struct list_node *n;
 
+	/* The role of now may not be allowed to set what a role before it has set: the role of the
+	 * session is. */
+	if (authorization)
+		add_restore(u, authorization, sql);
+	if (role) {
+		buf_add_fmt(sql,
+			    "SELECT CASE WHEN pg_catalog.textne(coalesce("
+			    "pg_catalog.current_setting('%s.v%u', true), ''), '') THEN "
+			    "pg_catalog.set_config('role', 'none', true) END",
+			    u->prefix, role->number);
+		buf_add_u8(sql, 0);
+	}
 	LIST_EACH (n, &u->list) {
 		struct unit_local *l = LIST_OBJ(n, struct unit_local, node);
 
-		if (!is_table(l->name))
+		if (!is_table(l->name) && !is_identity(l->name) && !identity_only)
 			add_restore(u, l, sql);
 	}
+	if (role)
+		add_restore(u, role, sql);
 	/* With the role that the unit began with. */
 	LIST_EACH (n, &u->list) {
 		struct unit_local *l = LIST_OBJ(n, struct unit_local, node);

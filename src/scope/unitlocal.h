@@ -33,8 +33,9 @@ void unitlocal_clear(struct unit_locals *);
  * capture.failed. */
 bool unitlocal_capture(struct unit_locals *, const struct sqltext_stmt *, unsigned flags);
 
-/* Adds, in the same way, what gives all of them their values from before. */
-void unitlocal_restore(const struct unit_locals *, struct buf *sql);
+/* Adds, in the same way, what gives all of them their values from before, and drops the tables.
+ * `identity_only`: of the parameters only role and authorization, as all are reset behind that. */
+void unitlocal_restore(const struct unit_locals *, bool identity_only, struct buf *sql);
 
 /* The unit has ended. */
 void unitlocal_forget(struct unit_locals *);

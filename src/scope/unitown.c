@@ -99,8 +99,17 @@ flatten(struct own *o)
 	"pg_catalog.pg_stat_get_xact_tuples_deleted(x.r)))), 0)::pg_catalog.text AS n "        \
 	"FROM (SELECT conrelid FROM d UNION SELECT confrelid FROM d) x(r)) "
 
+/* Costs the server little: mostly there are none. */
 static void
 add_look(struct own *o)
+{
+	add_own(o, "SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_constraint "
+		   "WHERE condeferrable) THEN 2 ELSE 0 END, NULL, "
+		   "pg_catalog.current_setting('transaction_read_only'), NULL");
+}
+
+static void
+add_choose(struct own *o)
 {
 	const char *written = o->of->written;
 	struct buf sql;
@@ -196,7 +205,7 @@ add_restores(struct own *o)
 	if (o->of->locals->list.count == 0)
 		return;
 	buf_init(&sql, RESTORES_MAX);
-	unitlocal_restore(o->of->locals, &sql);
+	unitlocal_restore(o->of->locals, o->of->parameters != NULL, &sql);
 	/* More than there is room for is taken by no unitlocal_capture(). */
 	if (sql.failed)
 		o->out->failed = true;
@@ -212,6 +221,7 @@ add_restores(struct own *o)
  * what is not taken. */
 enum timeout_does {
 	TIMEOUT_SET,   /* sets it to what was put aside */
+	TIMEOUT_ZERO,  /* the same, but only if it is 0: otherwise the unit has just set it */
 	TIMEOUT_KEEP,  /* puts it aside, and sets it to 0 */
 	TIMEOUT_LOOK,  /* tells what was put aside */
 	TIMEOUT_FOUND, /* puts it aside if it is not 0: something has set it */
@@ -222,6 +232,15 @@ static void
 add_timeout(struct buf *sql, const char *ours, const char *name, enum timeout_does does)
 {
 	switch (does) {
+	case TIMEOUT_ZERO:
+		buf_add_fmt(sql,
+			    "CASE WHEN pg_catalog.textne(coalesce("
+			    "pg_catalog.current_setting('%s', true), '0'), '0') THEN "
+			    "pg_catalog.current_setting('%s', true) ELSE ",
+			    name, name);
+		add_timeout(sql, ours, name, TIMEOUT_SET);
+		buf_add_fmt(sql, " END");
+		break;
 	case TIMEOUT_SET:
 		buf_add_fmt(sql,
 			    "CASE WHEN pg_catalog.textne(coalesce("
@@ -336,12 +355,36 @@ static const char close_large[] =
     "EXCEPTION WHEN undefined_object THEN free := free OPERATOR(pg_catalog.+) 1; END; "
     "EXIT WHEN free OPERATOR(pg_catalog.>) 50; END LOOP; END $u$";
 
+/* The role is reset first, by its own name: PostgreSQL would keep it behind the other one, and a
+ * ROLLBACK TO SAVEPOINT could bring it back. */
 static void
 add_reset(struct own *o)
 {
+	add_own(o, "RESET ROLE");
 	add_own(o, "SET SESSION AUTHORIZATION DEFAULT");
 	add_own(o, "RESET ALL");
-	add_own(o, "DEALLOCATE ALL");
+}
+
+/* Resets all parameters and gives the server those of the member's session again, with its timeouts
+ * put aside at once. */
+static void
+add_parameters(struct own *o)
+{
+	size_t bytes = strlen(o->of->parameters);
+	struct buf sql;
+
+	add_reset(o);
+	if (bytes == 0 && !o->of->timed)
+		return;
+	buf_init(&sql, bytes + 8192);
+	buf_add(&sql, o->of->parameters, bytes);
+	/* By its number of columns, the row is none of those that are read. */
+	buf_add_fmt(&sql, bytes ? ", NULL, NULL, NULL, NULL" : "SELECT NULL, NULL, NULL, NULL");
+	if (o->of->timed)
+		unitown_keep_timeouts(&sql, o->of->name, true);
+	buf_add_u8(&sql, 0);
+	add_own(o, (const char *)buf_data(&sql));
+	buf_clear(&sql);
 }
 
 bool
@@ -360,6 +403,7 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 	switch (what) {
 	case UNIT_OWN_RESTART:
 		add_reset(&o);
+		add_own(&o, "DEALLOCATE ALL");
 		if (of->timed)
 			keep_timeouts(&o);
 		end_unit(&o, UNIT_CONSTRAINTS_NONE);
@@ -381,7 +425,7 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 				    "'default_transaction_read_only')::pg_catalog.bool");
 		break;
 	case UNIT_OWN_EXPOSE:
-		add_timeouts(&o, TIMEOUT_NONE, TIMEOUT_SET);
+		add_timeouts(&o, TIMEOUT_NONE, TIMEOUT_ZERO);
 		break;
 	case UNIT_OWN_KEEP:
 		add_timeouts(&o, TIMEOUT_NONE, of->exposed ? TIMEOUT_KEEP : TIMEOUT_FOUND);
@@ -393,12 +437,17 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 			keep_timeouts(&o);
 		add_look(&o);
 		break;
+	case UNIT_OWN_CHOOSE:
+		add_choose(&o);
+		break;
 	case UNIT_OWN_COMMIT:
 		add_checks(&o);
 		add_own(&o, "CLOSE ALL");
 		if (of->large)
 			add_own(&o, close_large);
 		add_restores(&o);
+		if (of->parameters)
+			add_parameters(&o);
 		end_unit(&o, of->constraints);
 		break;
 	case UNIT_OWN_UNDO:
@@ -426,6 +475,7 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 		/* DISCARD ALL, but for what belongs to the scope: temporary tables and advisory
 		 * locks. It cannot run in a transaction itself. */
 		add_reset(&o);
+		add_own(&o, "DEALLOCATE ALL");
 		add_own(&o, "DISCARD PLANS");
 		add_own(&o, "DISCARD SEQUENCES");
 		break;

@@ -26,7 +26,8 @@ enum unit_own {
 	UNIT_OWN_OPEN,    /* gives the member its timeouts, and its READ ONLY by default */
 	UNIT_OWN_EXPOSE,  /* in a BEGIN: sets the other timeouts, too */
 	UNIT_OWN_KEEP,    /* in a BEGIN: puts them aside again */
-	UNIT_OWN_LOOK,    /* ahead of COMMIT: which constraints may have to be checked? */
+	UNIT_OWN_LOOK,    /* ahead of COMMIT: are there deferrable constraints at all? */
+	UNIT_OWN_CHOOSE,  /* behind it, if there are: which of them may have to be checked? */
 	UNIT_OWN_COMMIT,
 	UNIT_OWN_UNDO,
 	UNIT_OWN_MODES,   /* SET TRANSACTION of the modes of a BEGIN */
@@ -39,7 +40,7 @@ enum unit_own {
 	UNIT_OWN_FAIL,    /* makes the member's transaction fail */
 };
 
-/* What LOOK has found about deferrable constraints. */
+/* What LOOK and CHOOSE have found about deferrable constraints. */
 enum unit_constraints {
 	UNIT_CONSTRAINTS_NONE,  /* the database has none */
 	UNIT_CONSTRAINTS_QUIET, /* the unit has not written what they are about */
@@ -65,11 +66,16 @@ struct unitown {
 	bool timed, exposed;
 	bool large;      /* of COMMIT: the unit may have opened large objects */
 	bool reads_only; /* of OPEN: the unit is READ ONLY if that is the member's default */
-	/* Of LOOK: what its row had at the end of the unit before; NULL: it must not be quiet. */
+	/* Of CHOOSE: what its row had at the end of the unit before; NULL: it must not be quiet. */
 	const char *written;
 	enum unit_constraints constraints; /* of COMMIT */
 	const char *deferred; /* of COMMIT: names of those that are deferred initially; or NULL */
 	bool resets; /* of OPEN: the unit begins by setting statement_timeout, so it need not */
+	/* Of COMMIT: a SELECT that gives the server the parameters of the member's session. What
+	 * the unit has set for its transaction in a way that no text says (by a function, a
+	 * trigger) must not reach the next unit, so all is reset and set again. NULL: the unit may
+	 * have set parameters of the session, so it is not known what these are. */
+	const char *parameters;
 };
 
 /* Adds the sequence, with a Sync behind it. Returns the number of its statements: each is answered
@@ -88,7 +94,8 @@ bool unitown_names_access(const char *modes, unsigned flags);
 bool unitown_ends_unit(enum unit_own);
 unsigned unitown_behind_guard(enum unit_own, enum unit_constraints);
 
-/* The row of LOOK: enum unit_constraints, `deferred`, whether the transaction is READ ONLY. That of
+/* The row of LOOK: UNIT_CONSTRAINTS_NONE, or _CHECK for any others; NULL; whether the transaction
+ * is READ ONLY; NULL. That of CHOOSE: the same, with enum unit_constraints and `deferred`. That of
  * COMMIT, unless there are no such constraints: `written`. */
 #define UNITOWN_LOOK_COLUMNS    4
 #define UNITOWN_WRITTEN_COLUMNS 2

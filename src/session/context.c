@@ -228,6 +228,7 @@ context_discarded(struct session *s)
 	prepared_forget(&srv->prepared);
 	free(srv->context);
 	srv->context = NULL;
+	srv->lingers = false;
 	srv->sequences = s->id;
 	application_unset(s);
 	context_start(s);
@@ -289,9 +290,17 @@ is_hasty(const struct server *srv)
 static bool
 has_parameters(const struct session *s)
 {
-	const char *have = s->hold->lease.srv->context, *want = s->context.parameters_sql;
+	const struct server *srv = s->hold->lease.srv;
+	const char *have = srv->context, *want = s->context.parameters_sql;
 
-	return have == want || (have && want && strcmp(have, want) == 0);
+	return !srv->lingers && (have == want || (have && want && strcmp(have, want) == 0));
+}
+
+/* May the server have parameters that are to be reset? */
+static bool
+has_any(const struct server *srv)
+{
+	return srv->context || srv->lingers;
 }
 
 bool
@@ -318,13 +327,13 @@ context_differs(const struct session *s)
 void
 context_change(const struct session *s, struct buf *sql)
 {
-	if (s->hold->lease.srv->context)
+	if (has_any(s->hold->lease.srv))
 		buf_add_fmt(sql,
 			    "RESET statement_timeout; RESET ROLE; RESET SESSION AUTHORIZATION; "
 			    "RESET ALL; ");
 	buf_add_fmt(sql, "%s", s->context.parameters_sql ? s->context.parameters_sql : "");
 	/* RESET ALL, here or in params_check(), has reset application_name. */
-	if (s->hold->lease.srv->context || context_repeated_bytes(&s->context) > 0 ||
+	if (has_any(s->hold->lease.srv) || context_repeated_bytes(&s->context) > 0 ||
 	    application_differs(s)) {
 		buf_add_fmt(sql, s->context.parameters_sql ? ", " : "SELECT ");
 		application_call(s, sql);
@@ -349,23 +358,23 @@ context_apply(struct session *s)
 {
 	struct server *srv = s->hold->lease.srv;
 	const char *have = srv->context, *want = s->context.parameters_sql;
-	bool other = !has_parameters(s);
+	bool other = !has_parameters(s), reset = other && has_any(srv);
 	struct buf *out;
 
 	if (!other && !application_differs(s))
 		return;
 	out = batch_for(s);
-	if (other && have) {
+	if (reset) {
 		/* The role is reset first: it may not be allowed to reset the rest. */
-		if (strcasestr(have, "'role'"))
+		if (srv->lingers || strcasestr(have, "'role'"))
 			context_own(&srv->progress, "RESET ROLE", out);
-		if (strcasestr(have, "'session_authorization'"))
+		if (srv->lingers || strcasestr(have, "'session_authorization'"))
 			context_own(&srv->progress, "RESET SESSION AUTHORIZATION", out);
 		context_own(&srv->progress, "RESET ALL", out);
 	}
 	/* RESET ALL has reset application_name. A statement_timeout of the session must not hit
 	 * that, so it comes ahead. */
-	if ((other && have) || application_differs(s))
+	if (reset || application_differs(s))
 		send_application(s, out);
 	if (other && want)
 		context_own(&srv->progress, want, out);
@@ -381,6 +390,7 @@ context_applied(struct session *s)
 
 	free(srv->context);
 	srv->context = s->context.parameters_sql ? mem_strdup(s->context.parameters_sql) : NULL;
+	srv->lingers = false;
 }
 
 bool

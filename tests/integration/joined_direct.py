@@ -4,6 +4,7 @@ the next one, and to other members. Each step is a member's name (a, b) and a te
 import struct
 
 from pgwtest import check, equal, main, note, test, wire
+from pgwtest.joined import enter
 from pgwtest.wire import query
 
 SETUP = """DROP TABLE IF EXISTS t; CREATE TABLE t (n int UNIQUE, v text);
@@ -180,6 +181,97 @@ def temporary_tables(t):
             equal([e[:2] for e in answer[3]], [("ERROR", "0A000")], "the error")
         equal(answers[2][3][0][1], "25P02", "the statement behind it")
     lab.end()
+
+
+FUNCTIONS = """DO $$ BEGIN CREATE ROLE low; EXCEPTION WHEN duplicate_object THEN END $$;
+    CREATE OR REPLACE FUNCTION as_low() RETURNS text LANGUAGE plpgsql AS $$ BEGIN SET LOCAL ROLE low; RETURN current_user; END $$;
+    CREATE OR REPLACE FUNCTION tenant(text) RETURNS text LANGUAGE sql AS $$ SELECT set_config('app.tenant', $1, true) $$;
+    CREATE OR REPLACE FUNCTION rest(text) RETURNS text LANGUAGE sql AS $$ SELECT set_config('work_mem', '5MB', true),
+        set_config('search_path', 'nowhere', true), set_config('TimeZone', 'Asia/Tokyo', true), set_config('client_encoding', 'LATIN1', true),
+        set_config('application_name', 'mine', true), set_config('standard_conforming_strings', 'off', true), set_config('bytea_output', 'escape', true);
+        SELECT $1 $$;
+    CREATE OR REPLACE FUNCTION rest_but_reading(text) RETURNS text LANGUAGE sql AS $$ SELECT set_config('work_mem', '5MB', true),
+        set_config('search_path', 'nowhere', true), set_config('TimeZone', 'Asia/Tokyo', true), set_config('application_name', 'mine', true),
+        set_config('bytea_output', 'escape', true); SELECT $1 $$;
+    CREATE OR REPLACE FUNCTION as_other() RETURNS text LANGUAGE plpgsql AS $$ BEGIN SET LOCAL SESSION AUTHORIZATION low; RETURN session_user; END $$;
+    CREATE OR REPLACE FUNCTION timed() RETURNS text LANGUAGE sql AS $$ SELECT set_config('statement_timeout', '7654', true),
+        set_config('lock_timeout', '7655', true), set_config('idle_in_transaction_session_timeout', '7656', true); SELECT 'timed' $$;
+    CREATE OR REPLACE FUNCTION by_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM tenant(NEW.v); SET LOCAL ROLE low; RETURN NEW; END $$;
+    DROP TABLE IF EXISTS rowed CASCADE; CREATE TABLE rowed (v text); GRANT ALL ON rowed TO low; GRANT ALL ON t TO low;
+    CREATE TRIGGER r AFTER INSERT ON rowed FOR EACH ROW EXECUTE FUNCTION by_row();
+    CREATE OR REPLACE VIEW viewed AS SELECT tenant('by view') AS v, as_low() AS r;
+    DROP OPERATOR IF EXISTS @@@ (text, text); CREATE OR REPLACE FUNCTION op(text, text) RETURNS text LANGUAGE sql AS $$ SELECT tenant($1) $$;
+    CREATE OPERATOR @@@ (FUNCTION = op, LEFTARG = text, RIGHTARG = text);
+    CREATE OR REPLACE PROCEDURE called() LANGUAGE plpgsql AS $$ BEGIN PERFORM tenant('by call'); END $$;"""
+# A parameter of an extension is unknown until a session has set it, and empty behind that: pgwithd(8).
+SEEN = "SELECT current_user, session_user, coalesce(nullif(current_setting('app.tenant', true), ''), 'none'), current_setting('work_mem'), " \
+    "current_setting('search_path'), current_setting('TimeZone'), current_setting('client_encoding'), current_setting('application_name'), " \
+    "current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'), " \
+    "current_setting('bytea_output'), '\\'"
+DOES = ["SELECT as_low()", "SELECT tenant('x')", "SELECT rest('y')", "SELECT as_other()", "SELECT timed()", "INSERT INTO rowed VALUES ('by trigger')",
+        "SELECT * FROM viewed", "SELECT 'by operator' @@@ ''", "SELECT tenant('z'), as_low(), rest(''), timed()",
+        "WITH x AS (INSERT INTO rowed VALUES ('w') RETURNING v) SELECT v FROM x", "COPY (SELECT tenant('by copy'), as_low()) TO STDOUT",
+        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT tenant('by explain')"]
+
+
+@test(timeout=600)
+def set_by_functions(t):
+    """what a function, trigger, view or operator sets for the transaction ends with the unit, as with a transaction: a role, a
+    tenant, timeouts, how texts are read; the session's own parameters are as they were, and other members see nothing"""
+    lab = Lab(t)
+    t.sql(SETUP + FUNCTIONS)
+    seen = [("b", SEEN), ("a", SEEN), ("b", SEEN), ("c", SEEN)]
+    texts = ["%s" % d for d in DOES]
+    for does in texts:
+        lab.same("a statement: " + does, seen + [("a", does)] + seen + [("b", does), ("c", SEEN)] + seen)
+        lab.same("extended: " + does, [("a", wire.extended(does) + wire.sync())] + seen + [
+            ("a", wire.parse(does, "s") + wire.sync()), ("b", SEEN), ("a", wire.bind(statement="s") + wire.execute() + wire.sync())] + seen)
+        lab.same("a block: " + does, [("a", "BEGIN"), ("a", does), ("a", SEEN), ("a", "COMMIT")] + seen +
+                 [("a", "BEGIN"), ("a", "SAVEPOINT s"), ("a", does), ("a", "ROLLBACK TO s"), ("a", SEEN), ("a", does), ("a", "COMMIT AND CHAIN"),
+                  ("a", SEEN), ("a", does), ("a", "ROLLBACK")] + seen + [("a", does + "; SELECT 1/0")] + seen)
+        # How the rest of a text is read may not change within it: pgwith-scopes(7).
+        does = does.replace("rest(", "rest_but_reading(")
+        lab.same("in one text: " + does, [("a", does + "; " + SEEN)] + seen + [("a", "BEGIN; %s; COMMIT; %s" % (does, SEEN))] + seen +
+                 [("a", "%s; SELECT 1; BEGIN; SELECT 2; COMMIT" % does)] + seen)
+        # Set by the session: it stays, and what the function has set ends.
+        lab.same("with parameters: " + does, of_a("SET work_mem = '9MB'", "SET app.tenant = 'own'", "SET statement_timeout = '54321'",
+                                                  "SET application_name = 'named'", "SET TimeZone = 'America/Lima'", does) + seen +
+                 of_a(does, SEEN, "RESET work_mem", does) + seen)
+        lab.same("with a role: " + does, of_a("SET ROLE pg_monitor", SEEN, "RESET ROLE", does, SEEN, "SET ROLE low", does) + seen)
+        lab.same("as options: " + does, [("a", does)] + seen, options="-c work_mem=8MB -c app.tenant=mine -c statement_timeout=99s -c search_path=public",
+                 application_name="opt", client_encoding="LATIN9")
+    for n in range(40):
+        lab.same("mixed %d" % n, [(t.random.choice("abc"), t.random.choice(texts + [SEEN] * 6)) for _ in range(20)])
+    lab.end()
+
+
+@test(timeout=300)
+def set_by_functions_beside_set(t):
+    """a unit that sets parameters of its session, too: what its functions set for the transaction is no other member's"""
+    d = t.daemon(size=2)
+    t.sql(SETUP + FUNCTIONS)
+    own = t.value("SELECT current_user")
+    for does in ("SET work_mem = '9MB'; SELECT as_low(), tenant('x')", "DO $$ BEGIN PERFORM as_low(), tenant('x'); END $$", "CALL called()",
+                 "BEGIN; SET work_mem = '9MB'; SELECT as_low(), tenant('x'); COMMIT", "RESET work_mem; SELECT as_low(), tenant('x')",
+                 "SELECT set_config('work_mem', '9MB', false), as_low(), tenant('x')", "RESET work_mem; SELECT tenant('x')",
+                 "BEGIN; SET work_mem = '9MB'; SELECT tenant('x'); RESET work_mem; COMMIT", "SET work_mem = '4MB'; SELECT tenant('x')",
+                 "DO $$ BEGIN SET LOCAL ROLE low; SET LOCAL app.tenant = 'x'; END $$", "PREPARE p AS SELECT as_low(), tenant('x'); EXECUTE p",
+                 "SELECT set_config('work' || '_mem', '9MB', false), as_low(), tenant('x')", "CREATE TEMP TABLE x (n int); SELECT as_low(), tenant('x')"):
+        for ends in "closes", "discards", "goes on":
+            owner, member = enter(t, d)
+            a, b = member(), member()
+            equal(b.ask(SEEN).errors, [], "errors")
+            first = b.ask(SEEN).rows[0]
+            a.ask(does)
+            if ends == "closes":
+                a.close()
+            elif ends == "discards" or "||" in does or "PREPARE" in does:     # which keep the server until then
+                a.ask("DISCARD ALL")
+            for w in b, member(), owner:
+                row = w.ask(SEEN).rows[0]
+                equal([row[0], row[1], row[2]], [own, own, "none"], "%s, and it %s: who another one is" % (does, ends))
+                equal(row[3:5], first[3:5], "parameters")
+            check(not owner.ask("LEAVE ROLLBACK").errors, "the scope")
 
 
 if __name__ == "__main__":

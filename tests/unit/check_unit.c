@@ -143,6 +143,16 @@ row(const char *const *values, unsigned count)
 	buf_clear(&b);
 }
 
+/* There are deferrable constraints. */
+static void
+there_are_some(void)
+{
+	ck_assert_ptr_nonnull(strstr(to_server(), "WHERE condeferrable) THEN 2 ELSE 0 END"));
+	row((const char *const[]){"2", NULL, "off", NULL}, 4);
+	completed(0);
+	ready("T");
+}
+
 /* The end of a unit has been asked about: `kind` of enum unit_constraints. */
 static void
 looked(char kind, const char *deferred)
@@ -150,7 +160,12 @@ looked(char kind, const char *deferred)
 	char text[2] = {kind, 0};
 	const char *const values[] = {text, deferred, "off", NULL};
 
-	ck_assert_ptr_nonnull(strstr(to_server(), "FROM k; S"));
+	if (kind != '0') {
+		there_are_some();
+		ck_assert_ptr_nonnull(strstr(to_server(), "FROM k; S"));
+	} else {
+		ck_assert_ptr_nonnull(strstr(to_server(), "WHERE condeferrable) THEN 2"));
+	}
 	row(values, 4);
 	completed(0);
 	ready("T");
@@ -642,6 +657,65 @@ START_TEST(a_set_local_ends_with_the_unit)
 }
 END_TEST
 
+/* The caller knows the session's parameters, or `known` is NULL. */
+static bool
+tell_parameters(void *arg, struct buf *sql)
+{
+	const char *const *known = arg;
+
+	if (*known)
+		buf_add_fmt(sql, "%s", *known);
+	return *known != NULL;
+}
+
+#define RESET_ALL "PRESET ROLE; PSET SESSION AUTHORIZATION DEFAULT; PRESET ALL; "
+
+/* The end of a unit resets all parameters and sets those of the session, if these are known. */
+START_TEST(parameters_at_the_end_of_a_unit)
+{
+	const char *known = "SELECT set_config('a.b', 'c', false)";
+
+	u.ask_parameters = tell_parameters;
+	u.ask_arg = &known;
+	begin_query("SELECT f()");
+	ready("T");
+	commits("PCLOSE ALL; " RESET_ALL
+		"PSELECT set_config('a.b', 'c', false), NULL, NULL, NULL, NULL; " NEXT);
+	/* The row is read by nobody. */
+	row((const char *const[]){"c", "1", "2", "3", "4"}, 5);
+	completed(0);
+	ck_assert(!u.committed);
+	ready("T");
+	ck_assert(u.committed && !u.lingers);
+	/* It has none, and the unit has been undone: nothing is asked. */
+	known = "";
+	u.committed = false;
+	begin_query("SELECT f()");
+	ready("T");
+	commits("PCLOSE ALL; " RESET_ALL NEXT);
+	completed(0);
+	ready("T");
+	ck_assert(u.committed && !u.lingers);
+	u.committed = false;
+	begin_query("SELECT f()");
+	error("22012");
+	ready("E");
+	ck_assert_str_eq(to_server(), UNDO);
+	completed(0);
+	ready("T");
+	ck_assert(!u.committed);
+	/* It is not known which it has. */
+	known = NULL;
+	begin_query("SET x.y = 1");
+	ready("T");
+	commits(COMMIT);
+	completed(0);
+	ready("T");
+	ck_assert(u.committed && u.lingers);
+	to_member();
+}
+END_TEST
+
 START_TEST(too_many_local_ones)
 {
 	struct buf sql;
@@ -982,7 +1056,8 @@ START_TEST(discard_all)
 {
 	query("DISCARD ALL");
 	ck_assert_str_eq(to_server(),
-			 "PSET SESSION AUTHORIZATION DEFAULT; PRESET ALL; PDEALLOCATE ALL; "
+			 "PRESET ROLE; PSET SESSION AUTHORIZATION DEFAULT; PRESET ALL; "
+			 "PDEALLOCATE ALL; "
 			 "PDISCARD PLANS; PDISCARD SEQUENCES; S");
 	ready("T");
 	commits(COMMIT);
@@ -1200,6 +1275,7 @@ START_TEST(deferred_constraints)
 	/* What it has counted then is what the next one asks about. */
 	begin_query("SELECT 1");
 	ready("T");
+	there_are_some();
 	ck_assert_ptr_nonnull(strstr(to_server(), "FROM w), '12') THEN 1"));
 	row((const char *const[]){"1", NULL, "off", NULL}, 4);
 	completed(0);
@@ -1211,6 +1287,7 @@ START_TEST(deferred_constraints)
 	/* Not if the member has said SET CONSTRAINTS itself. */
 	begin_query("SET CONSTRAINTS ALL DEFERRED");
 	ready("T");
+	there_are_some();
 	ck_assert_ptr_null(strstr(to_server(), "THEN 1"));
 	row((const char *const[]){"3", NULL, "off", NULL}, 4);
 	completed(0);
@@ -1224,6 +1301,7 @@ START_TEST(deferred_constraints)
 	ready("T");
 	begin_query("SELECT 1");
 	ready("T");
+	there_are_some();
 	ck_assert_ptr_null(strstr(to_server(), "THEN 1"));
 	to_member();
 }
@@ -1292,6 +1370,7 @@ main(void)
 	tcase_add_test(t, a_statement_is_a_unit);
 	tcase_add_test(t, guards);
 	tcase_add_test(t, deferred_constraints);
+	tcase_add_test(t, parameters_at_the_end_of_a_unit);
 	tcase_add_test(t, a_cancel_at_the_end_of_a_unit);
 	tcase_add_test(t, the_last_tag);
 	tcase_add_test(t, an_error_undoes_it_alone);
