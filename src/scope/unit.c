@@ -1494,6 +1494,8 @@ read_row(struct unit *u, const uint8_t *body, size_t bytes)
 		free(u->deferred);
 		u->deferred = values[1] ? mem_strndup(values[1], lengths[1]) : NULL;
 		u->reads = lengths[2] == 2;
+	} else if (count == UNITOWN_WRITTEN_COLUMNS && u->own == UNIT_OWN_START) {
+		u->large |= lengths[0] == 1 && values[0][0] == 't';
 	} else if (count == UNITOWN_WRITTEN_COLUMNS && values[0] &&
 		   lengths[0] < sizeof u->written) {
 		memcpy(u->written, values[0], lengths[0]);

@@ -355,6 +355,13 @@ static const char close_large[] =
     "EXCEPTION WHEN undefined_object THEN free := free OPERATOR(pg_catalog.+) 1; END; "
     "EXIT WHEN free OPERATOR(pg_catalog.>) 50; END LOOP; END $u$";
 
+/* May a function of the user's own open large objects, in a statement whose text does not name
+ * lo_open()? A body of SQL (BEGIN ATOMIC) has its number. */
+static const char opens_large[] =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid OPERATOR(pg_catalog.>=) 16384 AND "
+    "(p.prosrc OPERATOR(pg_catalog.~*) 'lo_open' OR (pg_catalog.texteq(p.prosrc, '') AND "
+    "pg_catalog.to_jsonb(p)::pg_catalog.text OPERATOR(pg_catalog.~) ':funcid 952\\M'))), NULL";
+
 /* The role is reset first, by its own name: PostgreSQL would keep it behind the other one, and a
  * ROLLBACK TO SAVEPOINT could bring it back. */
 static void
@@ -410,6 +417,7 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 		break;
 	case UNIT_OWN_START:
 		add_own(&o, "DEALLOCATE ALL");
+		add_own(&o, opens_large);
 		add_timeouts(&o, TIMEOUT_KEEP, TIMEOUT_KEEP);
 		add_guard(&o, "SAVEPOINT ", 1);
 		add_own_with(&o, "SAVEPOINT ", "");

@@ -96,7 +96,8 @@ unsigned unitown_behind_guard(enum unit_own, enum unit_constraints);
 
 /* The row of LOOK: UNIT_CONSTRAINTS_NONE, or _CHECK for any others; NULL; whether the transaction
  * is READ ONLY; NULL. That of CHOOSE: the same, with enum unit_constraints and `deferred`. That of
- * COMMIT, unless there are no such constraints: `written`. */
+ * COMMIT, unless there are no such constraints: `written`; of START: may functions open large
+ * objects? Each of the latter two with a NULL behind it. */
 #define UNITOWN_LOOK_COLUMNS    4
 #define UNITOWN_WRITTEN_COLUMNS 2
 

@@ -137,6 +137,16 @@ def large_objects(t):
     lab.same("by FunctionCall", [("a", "BEGIN"), ("a", call(lo_open, 4711, 262144)), ("a", call(lo_read, 0, 4)), ("a", "COMMIT"),
                                  ("b", call(lo_read, 0, 4)), ("b", "BEGIN"), ("b", call(lo_open, 4712, 262144)), ("b", call(lo_read, 0, 4)),
                                  ("b", call(lo_close, 0)), ("b", "COMMIT"), ("a", call(lo_open, 4711, 262144)), ("b", call(lo_read, 0, 4))])
+    t.sql("CREATE OR REPLACE FUNCTION opens(oid) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN Lo_Open($1, 262144); END $$;"
+          "CREATE OR REPLACE FUNCTION opens2(oid) RETURNS int LANGUAGE sql BEGIN ATOMIC; SELECT lo_open($1, 262144); END")
+    for opens in "SELECT opens(4711)", "SELECT opens2(4711)":
+        lab.same("in a function", [("a", "BEGIN"), ("a", opens), ("a", "SELECT loread(0, 3)"), ("a", "COMMIT"), ("b", "BEGIN"), ("b", read),
+                                   ("b", "ROLLBACK"), ("a", read), ("b", opens), ("a", read)])
+        # Without this one, is the other seen, too?
+        t.sql("DROP FUNCTION IF EXISTS opens(oid)")
+    lab.same("in a function that it makes", [
+        ("a", "CREATE FUNCTION opens3(oid) RETURNS int LANGUAGE sql AS $$ SELECT lo_open($1, 262144) $$"), ("a", "SELECT opens3(4711)"),
+        ("b", read), ("b", "BEGIN"), ("b", "SELECT opens3(4712)"), ("b", read), ("b", "COMMIT"), ("b", read), ("b", "DROP FUNCTION opens3(oid)")])
     lab.same("written", of_a("BEGIN", "SELECT lo_open(4711, 131072)", "SELECT lowrite(0, 'changed')", "SAVEPOINT s", opened,
                              "ROLLBACK TO s", "SELECT loread(1, 3)", "ROLLBACK", "SELECT lo_get(4711)", "BEGIN", "SELECT lo_open(4711, 131072)",
                              "SELECT lowrite(0, 'changed')", "COMMIT", "SELECT lo_get(4711)"))
