@@ -116,6 +116,7 @@ begin_own(struct unit *u, enum unit_own what)
 			      .exposed = u->exposed,
 			      .reads_only = u->reads_only,
 			      .large = u->large,
+			      .aborted = u->status == 'E',
 			      .written = u->constrains || !u->written[0] ? NULL : u->written,
 			      .constraints = u->constraints,
 			      .deferred = u->deferred,
@@ -707,6 +708,21 @@ unit_takes_header(char type)
 	       type == 'X' || type == 'D' || type == 'F';
 }
 
+/* A simple Query ends the unnamed statement and portal; in a transaction that has failed, only the
+ * statement. Returns true if there was any. */
+static bool
+forget_unnamed(struct unit *u)
+{
+	bool any = unitname_find(&u->names, 'S', "") != NULL;
+
+	unitname_forget(&u->names, 'S', "");
+	if (u->status == 'E')
+		return any;
+	any |= unitname_find(&u->names, 'P', "") != NULL;
+	unitname_forget(&u->names, 'P', "");
+	return any;
+}
+
 static enum unit_verdict
 member_query(struct unit *u, const uint8_t *body, size_t bytes)
 {
@@ -735,11 +751,9 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 		u->text_moved = false;
 		u->text_single = unitkind_is_single(u->text, u->text_bytes, u->flags);
 		u->failed = u->captured = false;
-		/* A simple Query ends the unnamed statement and portal. The server may get none of
-		 * it: it must not execute a COMMIT that was prepared before. */
-		if (unitname_find(&u->names, 'S', "") || unitname_find(&u->names, 'P', "")) {
-			unitname_forget(&u->names, 'S', "");
-			unitname_forget(&u->names, 'P', "");
+		/* The server may get none of it: it must not execute a COMMIT that was prepared
+		 * before. */
+		if (forget_unnamed(u)) {
 			begin_own(u, UNIT_OWN_FORGET);
 		} else {
 			next_part(u);
@@ -748,8 +762,7 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 	}
 	if (!open_unit(u) || !expose(u))
 		return UNIT_HOLD;
-	unitname_forget(&u->names, 'S', "");
-	unitname_forget(&u->names, 'P', "");
+	forget_unnamed(u);
 	u->failed = false;
 	u->state = UNIT_QUERY;
 	return UNIT_PASS;

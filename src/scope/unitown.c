@@ -496,7 +496,8 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 		add_each(&o, &of->locals->capture);
 		break;
 	case UNIT_OWN_FORGET:
-		msg_close(out, 'P', "");
+		if (!of->aborted)
+			msg_close(out, 'P', "");
 		msg_close(out, 'S', "");
 		break;
 	case UNIT_OWN_PROBE:

@@ -64,6 +64,7 @@ struct unitown {
 	 * PostgreSQL would end the scope, so pgwith keeps them itself: they are `exposed` only
 	 * while something runs that may look at them. */
 	bool timed, exposed;
+	bool aborted;    /* of FORGET: the transaction has failed, so its portals stay */
 	bool large;      /* of COMMIT: the unit may have opened large objects */
 	bool reads_only; /* of OPEN: the unit is READ ONLY if that is the member's default */
 	/* Of CHOOSE: what its row had at the end of the unit before; NULL: it must not be quiet. */
