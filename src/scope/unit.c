@@ -1196,12 +1196,13 @@ own_ended(struct unit *u)
 	case UNIT_OWN_LOOK:
 	case UNIT_OWN_CHOOSE:
 	case UNIT_OWN_COMMIT:
-		if (good && was == UNIT_OWN_LOOK && u->constraints != UNIT_CONSTRAINTS_NONE) {
+		if (good && was == UNIT_OWN_LOOK && u->constraints == UNIT_CONSTRAINTS_CHECK) {
 			begin_own(u, UNIT_OWN_CHOOSE);
 			return;
 		}
 		if (good && was != UNIT_OWN_COMMIT) {
-			u->written[0] = 0;
+			if (u->constraints != UNIT_CONSTRAINTS_QUIET)
+				u->written[0] = 0;
 			begin_own(u, UNIT_OWN_COMMIT);
 			return;
 		}

@@ -99,45 +99,45 @@ flatten(struct own *o)
 	"pg_catalog.pg_stat_get_xact_tuples_deleted(x.r)))), 0)::pg_catalog.text AS n "        \
 	"FROM (SELECT conrelid FROM d UNION SELECT confrelid FROM d) x(r)) "
 
-/* Costs the server little: mostly there are none. */
+/* Costs the server little: mostly there are none, or a unit has only read. */
 static void
 add_look(struct own *o)
 {
-	add_own(o, "SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_constraint "
-		   "WHERE condeferrable) THEN 2 ELSE 0 END, NULL, "
-		   "pg_catalog.current_setting('transaction_read_only'), NULL");
+	char *sql;
+
+	if (o->of->written == NULL) {
+		add_own(o, "SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_constraint "
+			   "WHERE condeferrable) THEN 2 ELSE 0 END, NULL, "
+			   "pg_catalog.current_setting('transaction_read_only'), NULL");
+		return;
+	}
+	/* Without track_counts, nothing is counted. */
+	sql = mem_printf(WITH_DEFERRABLE
+			 "SELECT CASE WHEN NOT EXISTS (SELECT FROM d) THEN 0 "
+			 "WHEN pg_catalog.texteq(pg_catalog.current_setting('track_counts'), 'on') "
+			 "AND pg_catalog.texteq((SELECT n FROM w), '%s') THEN 1 ELSE 2 END, NULL, "
+			 "pg_catalog.current_setting('transaction_read_only'), NULL",
+			 o->of->written);
+	add_own(o, sql);
+	free(sql);
 }
 
 static void
 add_choose(struct own *o)
 {
-	const char *written = o->of->written;
-	struct buf sql;
-
-	buf_init(&sql, 8192);
-	buf_add_fmt(&sql, WITH_DEFERRABLE ", k AS (SELECT CASE "
-					  "WHEN NOT EXISTS (SELECT FROM d) THEN 0 ");
-	/* Without track_counts, nothing is counted. */
-	if (written)
-		buf_add_fmt(&sql,
-			    "WHEN pg_catalog.texteq(pg_catalog.current_setting('track_counts'), "
-			    "'on') AND pg_catalog.texteq((SELECT n FROM w), '%s') THEN 1 ",
-			    written);
-	buf_add_fmt(
-	    &sql, "WHEN EXISTS (SELECT FROM d JOIN pg_catalog.pg_constraint o ON "
-		  "o.conname OPERATOR(pg_catalog.=) d.conname AND "
-		  "o.connamespace OPERATOR(pg_catalog.=) d.connamespace "
-		  "WHERE d.condeferred AND NOT o.condeferred) OR EXISTS (SELECT FROM d WHERE "
-		  "d.condeferred AND NOT pg_catalog.has_schema_privilege(d.connamespace, 'USAGE')) "
-		  "THEN 3 ELSE 2 END AS k) "
-		  "SELECT k, CASE k WHEN 2 THEN (SELECT pg_catalog.string_agg(DISTINCT "
-		  "pg_catalog.format('%%I.%%I', n.nspname, d.conname), ', ') FROM d JOIN "
-		  "pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.connamespace "
-		  "WHERE d.condeferred) END, "
-		  "pg_catalog.current_setting('transaction_read_only'), NULL FROM k");
-	buf_add_u8(&sql, 0);
-	add_own(o, (const char *)buf_data(&sql));
-	buf_clear(&sql);
+	add_own(o, WITH_DEFERRABLE
+		", k AS (SELECT CASE WHEN NOT EXISTS (SELECT FROM d) THEN 0 "
+		"WHEN EXISTS (SELECT FROM d JOIN pg_catalog.pg_constraint o ON "
+		"o.conname OPERATOR(pg_catalog.=) d.conname AND "
+		"o.connamespace OPERATOR(pg_catalog.=) d.connamespace "
+		"WHERE d.condeferred AND NOT o.condeferred) OR EXISTS (SELECT FROM d WHERE "
+		"d.condeferred AND NOT pg_catalog.has_schema_privilege(d.connamespace, 'USAGE')) "
+		"THEN 3 ELSE 2 END AS k) "
+		"SELECT k, CASE k WHEN 2 THEN (SELECT pg_catalog.string_agg(DISTINCT "
+		"pg_catalog.format('%I.%I', n.nspname, d.conname), ', ') FROM d JOIN "
+		"pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.connamespace "
+		"WHERE d.condeferred) END, "
+		"pg_catalog.current_setting('transaction_read_only'), NULL FROM k");
 }
 
 /* What the unit has deferred is checked now. */
@@ -166,10 +166,17 @@ add_checks(struct own *o)
 	}
 }
 
+/* Is it to be counted what the transaction has written? */
+static bool
+counts_written(enum unit_constraints constraints)
+{
+	return constraints == UNIT_CONSTRAINTS_CHECK || constraints == UNIT_CONSTRAINTS_TRY;
+}
+
 unsigned
 unitown_behind_guard(enum unit_own what, enum unit_constraints constraints)
 {
-	return what == UNIT_OWN_COMMIT && constraints != UNIT_CONSTRAINTS_NONE ? 2 : 1;
+	return what == UNIT_OWN_COMMIT && counts_written(constraints) ? 2 : 1;
 }
 
 /* What the unit has done is kept, and the next one has its savepoints. */
@@ -182,7 +189,7 @@ end_unit(struct own *o, enum unit_constraints constraints)
 		add_own_with(o, "RELEASE SAVEPOINT ", "");
 		add_guard(o, "SAVEPOINT ", o->of->depth + 1);
 	}
-	if (constraints != UNIT_CONSTRAINTS_NONE)
+	if (counts_written(constraints))
 		add_own(o, WITH_DEFERRABLE "SELECT n, NULL FROM w");
 	add_own_with(o, "SAVEPOINT ", "");
 }

@@ -26,8 +26,8 @@ enum unit_own {
 	UNIT_OWN_OPEN,    /* gives the member its timeouts, and its READ ONLY by default */
 	UNIT_OWN_EXPOSE,  /* in a BEGIN: sets the other timeouts, too */
 	UNIT_OWN_KEEP,    /* in a BEGIN: puts them aside again */
-	UNIT_OWN_LOOK,    /* ahead of COMMIT: are there deferrable constraints at all? */
-	UNIT_OWN_CHOOSE,  /* behind it, if there are: which of them may have to be checked? */
+	UNIT_OWN_LOOK,    /* ahead of COMMIT: may deferrable constraints have to be checked? */
+	UNIT_OWN_CHOOSE,  /* behind it, if so: how? */
 	UNIT_OWN_COMMIT,
 	UNIT_OWN_UNDO,
 	UNIT_OWN_MODES,   /* SET TRANSACTION of the modes of a BEGIN */
@@ -67,7 +67,8 @@ struct unitown {
 	bool aborted;    /* of FORGET: the transaction has failed, so its portals stay */
 	bool large;      /* of COMMIT: the unit may have opened large objects */
 	bool reads_only; /* of OPEN: the unit is READ ONLY if that is the member's default */
-	/* Of CHOOSE: what its row had at the end of the unit before; NULL: it must not be quiet. */
+	/* Of LOOK: what the row of the last COMMIT had; NULL: it is not known, or the unit may have
+	 * deferred what was written before it. */
 	const char *written;
 	enum unit_constraints constraints; /* of COMMIT */
 	const char *deferred; /* of COMMIT: names of those that are deferred initially; or NULL */
@@ -95,10 +96,10 @@ bool unitown_names_access(const char *modes, unsigned flags);
 bool unitown_ends_unit(enum unit_own);
 unsigned unitown_behind_guard(enum unit_own, enum unit_constraints);
 
-/* The row of LOOK: UNIT_CONSTRAINTS_NONE, or _CHECK for any others; NULL; whether the transaction
- * is READ ONLY; NULL. That of CHOOSE: the same, with enum unit_constraints and `deferred`. That of
- * COMMIT, unless there are no such constraints: `written`; of START: may functions open large
- * objects? Each of the latter two with a NULL behind it. */
+/* The row of LOOK: UNIT_CONSTRAINTS_NONE, _QUIET, or _CHECK for the others; NULL; whether the
+ * transaction is READ ONLY; NULL. That of CHOOSE: the same, with enum unit_constraints and
+ * `deferred`. That of COMMIT, if constraints were checked: `written`; of START: may functions open
+ * large objects? Each of the latter two with a NULL behind it. */
 #define UNITOWN_LOOK_COLUMNS    4
 #define UNITOWN_WRITTEN_COLUMNS 2
 
