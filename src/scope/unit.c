@@ -27,6 +27,8 @@
  * hit by the statement_timeout of the session before. */
 #define RESETS "RESET statement_timeout;"
 
+#define ABORTED "current transaction is aborted, commands ignored until end of transaction block"
+
 #define ERROR_MAX  (64u * 1024) /* bytes of an error of the server that is kept */
 #define REPLY_MAX  (4 * ERROR_MAX)
 #define REPLY_MARK (2 * ERROR_MAX) /* beyond it, a text of many parts ends by an error */
@@ -319,9 +321,7 @@ go_on_with_begin(struct unit *u)
 	}
 	if (!u->begun && u->block) {
 		if (u->status == 'E') {
-			fail_control(u, "25P02",
-				     "current transaction is aborted, commands ignored until end "
-				     "of transaction block");
+			fail_control(u, "25P02", ABORTED);
 			return;
 		}
 		warn(u, "25001", "there is already a transaction in progress");
@@ -572,21 +572,26 @@ part_taken(struct unit *u, size_t end)
 	u->text_at = end;
 }
 
-/* PostgreSQL warns of a SET LOCAL outside of a BEGIN. */
-static void
-warn_of_local(struct unit *u, const struct sqltext_stmt *stmt, bool alone)
+/* Does PostgreSQL warn of the statement, as it is a SET LOCAL outside of a BEGIN? */
+static bool
+warns_of_local(const struct unit *u, const struct sqltext_stmt *stmt, bool alone)
 {
 	struct sqltext text;
 	struct sqltext_token tok;
 	struct sqlset set;
 
 	if (u->block || !alone || stmt->first[0] != SQLWORD_SET)
-		return;
+		return false;
 	sqltext_init(&text, stmt->start, stmt->length, u->flags);
 	sqltext_token(&text, &tok);
 	sqlset_read(&text, &tok, &set);
-	if (set.local)
-		warn(u, "25P01", "SET LOCAL can only be used in transaction blocks");
+	return set.local;
+}
+
+static void
+warn_of_local(struct unit *u)
+{
+	warn(u, "25P01", "SET LOCAL can only be used in transaction blocks");
 }
 
 /* Could the rest of the text be read in another way by another standard_conforming_strings or
@@ -653,8 +658,8 @@ do_part(struct unit *u)
 		return;
 	}
 	u->captured = false;
-	if (kind == UNITKIND_SETS)
-		warn_of_local(u, &stmt, u->text_single);
+	/* The warnings of those who read the statement come ahead of this one. */
+	u->warns = kind == UNITKIND_SETS && warns_of_local(u, &stmt, u->text_single);
 	for (before = at; sqltext_next(&at, &stmt); before = at)
 		if (unitkind_may_differ(&stmt, u->flags))
 			break;
@@ -768,6 +773,32 @@ member_query(struct unit *u, const uint8_t *body, size_t bytes)
 	return UNIT_PASS;
 }
 
+/* May the statement be executed in a transaction that has failed? */
+static bool
+ends_transaction(const char *text)
+{
+	switch (sqltext_first(text, strlen(text))) {
+	case SQLWORD_COMMIT:
+	case SQLWORD_END:
+	case SQLWORD_ROLLBACK:
+	case SQLWORD_ABORT:
+	case SQLWORD_PREPARE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+tell_aborted(struct unit *u)
+{
+	tell_error(
+	    u, "25P02",
+	    "current transaction is aborted, commands ignored until end of transaction block",
+	    NULL);
+	statement_refused(u);
+}
+
 /* Executes the portal, whose statement the server does not get. */
 static void
 execute_special(struct unit *u, enum unitkind kind, struct unit_name *portal)
@@ -775,6 +806,10 @@ execute_special(struct unit *u, enum unitkind kind, struct unit_name *portal)
 	char message[128];
 	char *text;
 
+	if (portal->done && u->status == 'E' && !ends_transaction(portal->text)) {
+		tell_aborted(u);
+		return;
+	}
 	if (portal->done) {
 		snprintf(message, sizeof message, "portal \"%.64s\" cannot be run", portal->name);
 		tell_error(u, "55000", message, NULL);
@@ -841,18 +876,8 @@ replace_parse(struct unit *u, const uint8_t *body, size_t bytes)
 		return false;
 	if (!unitkind_is_single(text, strlen(text), u->flags)) {
 		instead = "SELECT 1; SELECT 1"; /* is refused as the text would be */
-	} else {
-		switch (sqltext_first(text, strlen(text))) {
-		case SQLWORD_COMMIT:
-		case SQLWORD_END:
-		case SQLWORD_ROLLBACK:
-		case SQLWORD_ABORT:
-		case SQLWORD_PREPARE:
-			instead = "ROLLBACK TO SAVEPOINT pgwith_unit_none";
-			break;
-		default:
-			break;
-		}
+	} else if (ends_transaction(text)) {
+		instead = "ROLLBACK TO SAVEPOINT pgwith_unit_none";
 	}
 	parse_instead(u, body, bytes, instead);
 	return true;
@@ -884,7 +909,8 @@ member_extended(struct unit *u, char type, const uint8_t *body, size_t bytes)
 			return UNIT_HOLD;
 		}
 		if (kind == UNITKIND_SETS && u->open) {
-			warn_of_local(u, &stmt, true);
+			if (warns_of_local(u, &stmt, true))
+				warn_of_local(u);
 			if (captures(u, &stmt))
 				return begin_capture(u) ? UNIT_HOLD : UNIT_DROP;
 			portal->done = true;
@@ -1524,6 +1550,10 @@ unit_server(struct unit *u, char type, const uint8_t *body, size_t bytes)
 {
 	if (u->tag[0] && u->state == UNIT_QUERY && type != 'Z')
 		tell_tag(u);
+	if (u->warns && u->state == UNIT_QUERY && (type == 'C' || type == 'E')) {
+		u->warns = false;
+		warn_of_local(u);
+	}
 	u->answered |= type != 'N' && type != 'A' && type != 'S' && type != 'Z';
 	switch (type) {
 	case 'Z':
@@ -1617,6 +1647,7 @@ unit_pack(struct pack *p, struct unit *u)
 	PACK(p, u->unsure);
 	PACK(p, u->timed);
 	PACK(p, u->early);
+	PACK(p, u->warns);
 	PACK(p, u->last);
 	PACK(p, u->executes);
 	PACK(p, u->status);

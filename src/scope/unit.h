@@ -76,6 +76,7 @@ struct unit {
 	bool drained;   /* in an exchange: all of it so far has been answered */
 	struct unit_copy copy;
 	bool early; /* a Sync was sent ahead of the data of a COPY IN, which swallows it */
+	bool warns; /* a SET LOCAL outside of a BEGIN is under way: the warning comes at its end */
 	char last;  /* type of the last message of the exchange, but for CopyData and Flush */
 	unsigned executes; /* Execute messages in it that have not been answered */
 	bool unsure;       /* that COPY has failed, maybe ahead of it: two ReadyForQuery, or one */
