@@ -769,11 +769,12 @@ def same(direct, pooled):
         if d[0] != p[0] and not wrong_in_two_ways(d[0], p[0]):
             if p[0][0] != "E" or b"C25P02" not in p[0][1]:
                 return False
+            described = {kind for kind, _ in d} <= {"t", "n"}   # and no Sync comes behind it
             while d and d[0][0] != "Z":
                 d.pop(0)
             while p and p[0][0] != "Z":
                 p.pop(0)
-            if not d and not p and direct[-1][0] == "E":
+            if not d and not p and (described or direct[-1][0] == "E"):
                 return True
             if not d or not p or d[0] != p[0] or d[0][1] != b"E":
                 return False
