@@ -41,7 +41,8 @@
 #include "scope/unitname.h"
 #include "scope/unitown.h"
 
-#define UNIT_TEXT_MAX (16u * 1024 * 1024) /* bytes of a message with SQL text */
+#define UNIT_TEXT_MAX  (16u * 1024 * 1024) /* bytes of a message with SQL text */
+#define UNIT_ERROR_MAX (64u * 1024)        /* bytes of an error of the server that is kept */
 
 enum unit_state {
 	UNIT_REST,     /* the server has answered everything */
@@ -181,19 +182,6 @@ void unit_tidy(struct unit *);
  * back. A half-sent message to the server has been completed by the caller. The unit is idle when
  * that is done. */
 void unit_abandon(struct unit *);
-
-/* Does the header of a message of this type tell enough, so that its body need not be seen? */
-bool unit_takes_header(char type);
-
-/* A message of the member. `body` is NULL if the header tells enough. Look at out, reply and broken
- * after each call. */
-enum unit_verdict unit_member(struct unit *, char type, const uint8_t *body, size_t bytes);
-
-/* Is the body of this message of the server needed? */
-bool unit_reads_body(const struct unit *, char type);
-
-/* A message of the server. Never HOLD. */
-enum unit_verdict unit_server(struct unit *, char type, const uint8_t *body, size_t bytes);
 
 /* Is no unit open, and has the server answered everything? */
 static inline bool

@@ -5,6 +5,8 @@
 
 #include "base/mem.h"
 #include "scope/unit.h"
+#include "scope/unit_member.h"
+#include "scope/unit_server.h"
 #include "scope/unitset.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
