@@ -362,7 +362,7 @@ static bool
 only_next_failed(struct unit *u, enum unit_own was, bool good)
 {
 	if (!unitown_ends_unit(was) ||
-	    u->completed + unitown_behind_guard(was, u->constraints) < u->statements)
+	    u->completed + unitown_behind_guard(was, u->constraints, u->flat) < u->statements)
 		return false;
 	u->depth = u->flat ? 1 : u->depth + 1;
 	u->committed = was == UNIT_OWN_COMMIT;

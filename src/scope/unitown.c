@@ -166,17 +166,19 @@ add_checks(struct own *o)
 	}
 }
 
-/* Is it to be counted what the transaction has written? */
+/* Is it to be counted again what the transaction has written? The release of all guards changes the
+ * number, too: behind a TRUNCATE, PostgreSQL forgets then what the guards outside had counted. */
 static bool
-counts_written(enum unit_constraints constraints)
+counts_written(enum unit_constraints constraints, bool flat)
 {
-	return constraints == UNIT_CONSTRAINTS_CHECK || constraints == UNIT_CONSTRAINTS_TRY;
+	return constraints == UNIT_CONSTRAINTS_CHECK || constraints == UNIT_CONSTRAINTS_TRY ||
+	       (constraints == UNIT_CONSTRAINTS_QUIET && flat);
 }
 
 unsigned
-unitown_behind_guard(enum unit_own what, enum unit_constraints constraints)
+unitown_behind_guard(enum unit_own what, enum unit_constraints constraints, bool flat)
 {
-	return what == UNIT_OWN_COMMIT && counts_written(constraints) ? 2 : 1;
+	return what == UNIT_OWN_COMMIT && counts_written(constraints, flat) ? 2 : 1;
 }
 
 /* What the unit has done is kept, and the next one has its savepoints. */
@@ -189,7 +191,7 @@ end_unit(struct own *o, enum unit_constraints constraints)
 		add_own_with(o, "RELEASE SAVEPOINT ", "");
 		add_guard(o, "SAVEPOINT ", o->of->depth + 1);
 	}
-	if (counts_written(constraints))
+	if (counts_written(constraints, o->of->flat))
 		add_own(o, WITH_DEFERRABLE "SELECT n, NULL FROM w");
 	add_own_with(o, "SAVEPOINT ", "");
 }

@@ -94,11 +94,11 @@ bool unitown_names_access(const char *modes, unsigned flags);
 /* Does the sequence make the next guard, if it succeeds? Behind that there are
  * unitown_behind_guard() statements, of which the last one makes the unit's savepoint. */
 bool unitown_ends_unit(enum unit_own);
-unsigned unitown_behind_guard(enum unit_own, enum unit_constraints);
+unsigned unitown_behind_guard(enum unit_own, enum unit_constraints, bool flat);
 
 /* The row of LOOK: UNIT_CONSTRAINTS_NONE, _QUIET, or _CHECK for the others; NULL; whether the
  * transaction is READ ONLY; NULL. That of CHOOSE: the same, with enum unit_constraints and
- * `deferred`. That of COMMIT, if constraints were checked: `written`; of START: may functions open
+ * `deferred`. That of COMMIT, if it is counted again: `written`; of START: may functions open
  * large objects? Each of the latter two with a NULL behind it. */
 #define UNITOWN_LOOK_COLUMNS    4
 #define UNITOWN_WRITTEN_COLUMNS 2
