@@ -224,7 +224,7 @@ with_lease(struct session *s, struct message *m)
 		judge_hold(s, true);
 		return HOLD;
 	}
-	if (sequences_refuses(s, m->effects.set)) {
+	if (sequences_refuses(s, m)) {
 		err_make(&e, ERR_SEQUENCES);
 		reply_refuse(s, m->type, &e);
 		err_clear(&e);

@@ -6,6 +6,7 @@
 #include "session/site.h"
 #include "wire/msg.h"
 #include "wire/sqlmention.h"
+#include "wire/sqltext.h"
 
 void
 sequences_lease(struct session *s)
@@ -126,12 +127,28 @@ sequences_must_wait(const struct session *s, const struct message *m)
 	       p->copy == COPY_NONE && !is_free(p);
 }
 
+/* Does the text begin by ending a failed transaction, or what has failed of it? If it does not, the
+ * server refuses all of it. */
+static bool
+begins_by_ending(const struct message *m)
+{
+	switch (m->sql ? sqltext_first(m->sql, m->sql_bytes) : SQLWORD_OTHER) {
+	case SQLWORD_COMMIT:
+	case SQLWORD_END:
+	case SQLWORD_ROLLBACK:
+	case SQLWORD_ABORT:
+	case SQLWORD_PREPARE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool
-sequences_refuses(const struct session *s, unsigned set)
+sequences_refuses(const struct session *s, const struct message *m)
 {
 	const struct server *srv = s->hold->lease.srv;
 
-	return (set & SQLMENTION_SEQUENCE) && srv->sequences != s->id &&
-	       has_failed(&srv->progress) &&
-	       (set & (SQLCLASS_COMMIT | SQLCLASS_ROLLBACK | SQLCLASS_SAVEPOINT));
+	return (m->effects.set & SQLMENTION_SEQUENCE) && srv->sequences != s->id &&
+	       has_failed(&srv->progress) && begins_by_ending(m);
 }

@@ -36,6 +36,6 @@ bool sequences_must_wait(const struct session *, const struct message *);
 
 /* Must the text be refused, because it first ends a failed transaction and then could tell numbers
  * of others? In a failed transaction nothing can be discarded. */
-bool sequences_refuses(const struct session *, unsigned set);
+bool sequences_refuses(const struct session *, const struct message *);
 
 #endif

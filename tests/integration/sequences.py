@@ -139,6 +139,10 @@ def where_it_is_asked(t):
     c.ask("SELECT 1/0")
     r = c.ask("ROLLBACK; SELECT lastval()")
     equal(states(r), ["55000"], "behind a ROLLBACK in one text")
+    equal(r.errors[0].message.split()[0:2], ["the", "numbers"], "it is refused here")
+    # PostgreSQL refuses a text that does not begin by that.
+    for text in "SELECT lastval(); ROLLBACK", "SELECT 1; ROLLBACK; SELECT lastval()", "BEGIN; COMMIT; SELECT lastval()":
+        equal(states(c.ask(text)), ["25P02"], text)
     c.ask("ROLLBACK")
     d.quiet()
 
