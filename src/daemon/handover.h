@@ -21,7 +21,7 @@
 #include "loop/timer.h"
 
 /* Raise it whenever a ..._pack() function writes something else than before. */
-#define HANDOVER_VERSION 39
+#define HANDOVER_VERSION 41
 
 struct daemon;
 
