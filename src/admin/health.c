@@ -87,9 +87,11 @@ refused_by(struct err *e, struct health *h)
 		snprintf(h->reason, sizeof h->reason, "%s (%s)", e->message, e->detail);
 	else
 		snprintf(h->reason, sizeof h->reason, "%s", e->message);
-	/* The details of these two are pool.c's numbers of servers, and who holds one. */
-	h->brief = (unsigned)strlen(
-	    e->id == ERR_QUEUE_FULL || e->id == ERR_WAIT_TIMEOUT ? e->message : h->reason);
+	/* The details of these are pool.c's numbers of servers, and who holds one. */
+	h->brief = (unsigned)strlen(e->id == ERR_QUEUE_FULL || e->id == ERR_WAIT_TIMEOUT ||
+					    e->id == ERR_NOT_FREE
+					? e->message
+					: h->reason);
 	err_clear(e);
 	return false;
 }

@@ -80,6 +80,10 @@ static const struct err_kind kinds[ERR_N] = {
 			  "no server connection of pool \"%s\" became free within %s",
 			  /* pool, duration */
 			  "raise size, or see in SHOW CLIENTS who keeps a server for long"},
+    [ERR_NOT_FREE] =
+	{"not_free", "53300", false,
+	 "no server connection of pool \"%s\" is free%s", /* pool, "" or why not waited */
+	 "raise size, or see in SHOW CLIENTS who keeps a server for long"},
     [ERR_QUEUE_FULL] = {"queue_full", "53300", false,
 			"too many clients wait for pool \"%s\": max_waiting is %u",
 			/* pool, max_waiting */

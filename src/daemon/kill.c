@@ -9,6 +9,7 @@
 #include "executor/listing.h"
 #include "relay/limits.h"
 #include "session/begin.h"
+#include "session/channels.h"
 #include "session/end.h"
 #include "session/expiry.h"
 #include "session/waiting.h"
@@ -51,6 +52,20 @@ find_named(struct session *s, const char *name)
 			f = NULL;
 		}
 	return f;
+}
+
+/* Its LISTEN, or the COMMIT behind one, waits for the connection that listens: ends that wait.
+ * Returns false if there is none. */
+static bool
+kill_listen(struct session *s)
+{
+	struct err e;
+	bool waited;
+
+	err_make(&e, ERR_STATEMENT_KILLED, s->pool->conf->name);
+	waited = channels_give_up(s, &e);
+	err_clear(&e);
+	return waited;
 }
 
 static int
@@ -121,10 +136,11 @@ int
 kill_scope(struct session *s, const char *name, struct err *e)
 {
 	struct scope *f = innermost_transaction(s);
-	bool open = s->state == SESSION_IDLE || s->state == SESSION_ACTIVE;
+	bool open = s->state == SESSION_IDLE || s->state == SESSION_ACTIVE, listens;
 
 	if (name)
 		return kill_named(s, name, e);
+	listens = kill_listen(s);
 	if (s->block.state == BLOCK_BEGUN &&
 	    (s->state == SESSION_IDLE || s->state == SESSION_WAITING))
 		kill_begun(s);
@@ -141,7 +157,7 @@ kill_scope(struct session *s, const char *name, struct err *e)
 	else if (session_in_setup(s) ||
 		 (s->state == SESSION_ACTIVE && progress_busy(&s->hold->lease.srv->progress)))
 		limits_cancel(s, ERR_SCOPE_KILLED);
-	else
+	else if (!listens)
 		return refuse_kill(s, "has no transaction open", e);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "executor/exit.h"
 #include "session/admit.h"
 #include "session/begin.h"
+#include "session/channels.h"
 #include "session/end.h"
 #include "session/expiry.h"
 #include "session/inquiry.h"
@@ -178,6 +179,10 @@ expire_scope(struct session *s, struct scope *f, enum err_id why)
 	f->expire_due = true;
 	expiry_of(s)->expire_us = loop_now_us(s->site->loop);
 	s->rare->expiry->cancel_us = 0;
+	/* Its COMMIT may wait for the connection that listens for the session. */
+	scopes_expired_error(f, &e);
+	channels_give_up(s, &e);
+	err_clear(&e);
 	if (work && work->purpose == WORK_ENTER && work->frame &&
 	    stack_within(s->rare->stack, work->frame, f)) {
 		/* work->frame gets no expired_by of its own: `f` has the reason. */

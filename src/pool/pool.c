@@ -878,12 +878,18 @@ pool_wait_error(const struct pool *pool, const struct lease *l, int64_t limit_us
 	units_duration_str(limit_us, text, sizeof text);
 	if (pool->down_us && pool->last_error.id != ERR_NONE) {
 		err_copy(e, &pool->last_error);
-		err_detail(e, "waited for %s (wait_timeout); the pool is down for %s", text,
-			   units_elapsed_str(loop_now_us(pool->all->loop) - pool->down_us, down,
-					     sizeof down));
+		units_elapsed_str(loop_now_us(pool->all->loop) - pool->down_us, down, sizeof down);
+		if (limit_us > 0 || l == NULL)
+			err_detail(e, "waited for %s (wait_timeout); the pool is down for %s", text,
+				   down);
+		else
+			err_detail(e, "WAIT 0 does not wait; the pool is down for %s", down);
 		return;
 	}
-	err_make(e, ERR_WAIT_TIMEOUT, pool->conf->name, text);
+	if (limit_us > 0)
+		err_make(e, ERR_WAIT_TIMEOUT, pool->conf->name, text);
+	else
+		err_make(e, ERR_NOT_FREE, pool->conf->name, l ? ", and WAIT 0 does not wait" : "");
 	say_numbers(pool, full, e);
 }
 

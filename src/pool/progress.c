@@ -234,6 +234,26 @@ any_run(const struct progress *p, enum run_kind kind)
 	return false;
 }
 
+/* An answer other than ReadyForQuery has come, or an error that is not the first sign of a failed
+ * COPY: the server has read all Syncs that stood in a COPY. */
+static inline void
+note_heard(struct progress *p)
+{
+	p->heard = true;
+	if (p->unsure && !p->dirty) {
+		p->unsure = false;
+		p->unread = 0;
+	}
+}
+
+static void
+become_unsure(struct progress *p, uint32_t unread, bool dirty)
+{
+	p->unsure = true;
+	p->unread += unread;
+	p->dirty |= dirty;
+}
+
 /* ---- towards the server ---- */
 
 /* A Sync was sent: what comes behind it begins anew. */
@@ -246,6 +266,9 @@ exchange_ended(struct progress *p)
 void
 progress_sent(struct progress *p, char type)
 {
+	/* If the server answers one of the Syncs of a COPY that has failed, it skips nothing. */
+	if (p->skipping && p->unsure && type != 'S' && strchr("QFPBDEC", type))
+		p->dirty = true;
 	switch (type) {
 	case 'Q':
 	case 'F':
@@ -298,6 +321,7 @@ progress_sent(struct progress *p, char type)
 void
 progress_sent_extended(struct progress *p, uint32_t n)
 {
+	p->dirty |= p->skipping && p->unsure && n > 0;
 	if (p->skipping || n == 0)
 		return;
 	push_many(p, RUN_EXTENDED, n);
@@ -308,6 +332,7 @@ progress_sent_extended(struct progress *p, uint32_t n)
 bool
 progress_sent_as(struct progress *p, unsigned flags)
 {
+	p->dirty |= p->skipping && p->unsure;
 	if (p->skipping)
 		return false;
 	push(p, RUN_EXTENDED | flags);
@@ -494,6 +519,26 @@ note_unnamed(struct progress *p)
 	p->unnamed_errors |= first_is(p, RUN_EXTENDED) && (first_run(p)->kind & flags);
 }
 
+/* The open COPY IN of an exchange has failed. Did other messages stand behind a Sync that it is
+ * taken to have swallowed? */
+static bool
+is_dirty_copy(const struct progress *p)
+{
+	if (!first_is(p, RUN_EXTENDED))
+		return false;
+	if (first_run(p)->count > 1)
+		return true;
+	for (uint32_t i = 1; i < p->runs_count; i++) {
+		unsigned kind = run_at(p, i)->kind & RUN_KIND;
+
+		if (kind == RUN_SYNC)
+			return false;
+		if (kind != RUN_COPY_END)
+			return true;
+	}
+	return false;
+}
+
 static void
 take_error(struct progress *p, const uint8_t *body, size_t have)
 {
@@ -501,6 +546,7 @@ take_error(struct progress *p, const uint8_t *body, size_t have)
 	bool ours, redo;
 
 	p->errors++;
+	note_heard(p);
 	code = msg_report_field(body, have, 'C');
 	if (code && strlen(code) == 5)
 		memcpy(p->error, code, 6);
@@ -513,14 +559,16 @@ take_error(struct progress *p, const uint8_t *body, size_t have)
 	if (p->erred && for_client(p, 'E'))
 		p->erred(p->told_arg);
 	if (p->copy == COPY_IN && p->swallowed > 0)
-		p->unsure = true;
+		become_unsure(p, p->swallowed, is_dirty_copy(p));
 	copy_closed(p);
 	if (p->own_syncs > 0 && is_own_exchange(p))
 		p->own_failed = true;
 	/* No answer was due: the error is of a message that we had taken to be ignored by the
 	 * server. */
-	if (p->runs_count == 0 && p->extended && !p->fatal)
-		p->skipping = p->unsure = true;
+	if (p->runs_count == 0 && p->extended && !p->fatal) {
+		p->skipping = true;
+		become_unsure(p, 0, true);
+	}
 	redo = first_stands_in(p, PROGRESS_REDO) && calls_for_redo(body, have);
 	if (!redo)
 		note_unnamed(p);
@@ -569,11 +617,29 @@ count_ready(struct progress *p, unsigned kind, char was)
 	p->rests += p->status == 'I' || chained;
 }
 
+/* Is the ReadyForQuery that comes now for a Sync of a COPY that has failed? That of a Query has
+ * another answer ahead of it. Where the next message is a Sync, it does not matter for which it
+ * is. */
+static bool
+is_for_unread(const struct progress *p)
+{
+	return p->unread > 0 && !first_is(p, RUN_SYNC) && !(first_is(p, RUN_QUERY) && p->heard);
+}
+
+static void
+unread_answered(struct progress *p)
+{
+	if (--p->unread == 0 && !p->dirty)
+		p->unsure = false;
+}
+
 static NOT_INLINE void
 ready_came(struct progress *p, char status)
 {
 	char was = p->status;
+	bool extra = is_for_unread(p);
 
+	p->heard = false;
 	p->status = status;
 	p->readies++;
 	if (p->instead && p->ready_due <= 1)
@@ -583,6 +649,12 @@ ready_came(struct progress *p, char status)
 	 * due. */
 	if (p->marked)
 		return;
+	if (extra)
+		unread_answered(p);
+	if (extra && p->runs_count > 0) {
+		count_ready(p, 0, was);
+		return;
+	}
 	pop_copy_ends(p);
 	/* A Sync or Query is first now, unless the server has sent something that we do not
 	 * understand. */
@@ -595,7 +667,7 @@ ready_came(struct progress *p, char status)
 		if (p->skipping)
 			exchange_ended(p);
 		else
-			p->stray |= !p->unsure;
+			p->stray |= !p->unsure && !extra;
 		count_ready(p, 0, was);
 		return;
 	}
@@ -704,6 +776,7 @@ answer_came(struct progress *p)
 {
 	struct progress_run *first = first_run(p);
 
+	note_heard(p);
 	if (first == NULL) {
 		p->stray |= !p->unsure;
 		return;
@@ -775,13 +848,19 @@ message_came(struct progress *p, char type, const uint8_t *body, size_t have)
 		complete_came(p, body, have);
 		return;
 	case 'G':
+		note_heard(p);
 		copy_in_opened(p);
 		return;
 	case 'H':
+		note_heard(p);
 		p->copy = COPY_OUT;
 		return;
 	case 'W':
+		note_heard(p);
 		p->copy = COPY_BOTH;
+		return;
+	case 'V':
+		note_heard(p);
 		return;
 	case 'E':
 		error_came(p, body, have);
@@ -820,6 +899,8 @@ for_client(const struct progress *p, char type)
 		return true;
 	if (first->kind & PROGRESS_PART)
 		return type != 'Z';
+	if (type == 'Z' && is_for_unread(p))
+		return true;
 	switch (type) {
 	/* An error makes the server skip what the client sent behind ours, too: it is the answer to
 	 * that. */
@@ -1245,7 +1326,7 @@ progress_remains(const struct progress *p)
 		return "an exchange has no end";
 	if (p->copy != COPY_NONE || p->copy_ended || p->swallowed > 0)
 		return "a COPY is open";
-	if (p->unsure || p->marked)
+	if (p->unsure || p->dirty || p->heard || p->unread > 0 || p->marked)
 		return "it is not known what it will answer";
 	if (p->half_begun)
 		return "its next statement may fail";
@@ -1319,6 +1400,15 @@ progress_finish(struct progress *p, struct buf *out)
 }
 
 void
+progress_ask(struct progress *p, struct buf *out)
+{
+	msg_query(out, "");
+	push(p, RUN_QUERY | PROGRESS_OWN | PROGRESS_QUIET);
+	p->own++;
+	p->ready_due++;
+}
+
+void
 progress_mark(struct progress *p, struct buf *out)
 {
 	uint64_t number;
@@ -1342,7 +1432,8 @@ progress_mark(struct progress *p, struct buf *out)
 	p->ready_due = 0;
 	p->sending = 0;
 	exchange_ended(p);
-	p->unsure = p->half_begun = false;
+	p->unsure = p->dirty = p->heard = p->half_begun = false;
+	p->unread = 0;
 	copy_closed(p);
 	progress_sent(p, 'Q');
 	p->marked = true;
@@ -1400,6 +1491,9 @@ progress_pack(struct pack *p, struct progress *g)
 	PACK(p, g->copy_ended);
 	PACK(p, g->copy);
 	PACK(p, g->unsure);
+	PACK(p, g->dirty);
+	PACK(p, g->heard);
+	PACK(p, g->unread);
 	PACK(p, g->pipelining);
 	PACK(p, g->half_begun);
 	PACK(p, g->marked);

@@ -71,10 +71,17 @@ struct progress {
 	bool skipping;   /* the server ignores everything up to the next Sync */
 	bool copy_ended; /* COPY IN: CopyDone or CopyFail has been sent */
 	uint8_t copy;    /* enum progress_copy */
-	/* A COPY IN has failed, and a Sync had been taken for swallowed by it. It is not known
-	 * whether the server had read that Sync, so one more ReadyForQuery may come than is due.
-	 * Only a question with an answer of its own (progress_mark()) shows where the server is. */
+	/* A COPY IN has failed, and `unread` Syncs had been taken for swallowed by it. It is not
+	 * known which of them the server had read, so up to `unread` ReadyForQuery may come besides
+	 * those that are due. An answer to a later message shows that no more of them will come;
+	 * progress_ask() makes the server give one. With `dirty`, other messages stood among these
+	 * Syncs: they were skipped, or will be answered. Then only a question with an answer of its
+	 * own (progress_mark()) shows where the server is. */
 	bool unsure;
+	bool dirty;
+	/* An answer other than ReadyForQuery has come since the last ReadyForQuery. */
+	bool heard;
+	uint32_t unread;
 	/* A Query was sent while `pipelining` was true. PostgreSQL 18 can then leave a transaction
 	 * half begun: it reports I, and the next statement fails with XX000, whoever sends it.
 	 * Cleanup's ROLLBACK ends that. */
@@ -349,6 +356,11 @@ void progress_renew(struct progress *);
  * of the connection, first gets a Flush, because an answer may open a COPY IN or be an error; then
  * CopyFail, Sync or ROLLBACK ends it. */
 void progress_finish(struct progress *, struct buf *out);
+
+/* For `unsure` without `dirty`, while a session holds the server, which is at rest: adds an empty
+ * Query of ours. The ReadyForQuery ahead of its answer are the client's; then `unsure` is over.
+ * PostgreSQL answers it in any state of a transaction, and it changes nothing there. */
+void progress_ask(struct progress *, struct buf *out);
 
 /* For `unsure`: forgets what is due, ends a COPY IN, rolls back, and adds a question (the mark)
  * whose answer cannot be mistaken, nor made up by the client: a random number. Everything before

@@ -235,6 +235,19 @@ send_syncs_for_skipped_queries(struct server *srv)
 	buf_clear(&out);
 }
 
+/* A COPY of the client's has failed, and it is not known how many ReadyForQuery will come for its
+ * Syncs: nothing may end or begin here before the server has told that. */
+static void
+ask_for_rest(struct server *srv)
+{
+	struct buf out;
+
+	buf_init(&out, 16);
+	progress_ask(&srv->progress, &out);
+	server_write(srv, buf_data(&out), out.len);
+	buf_clear(&out);
+}
+
 /* The server has sent ReadyForQuery: counts the answers to the client among them. */
 static void
 count_answers(struct session *s, uint64_t answers, uint64_t rests)
@@ -334,6 +347,8 @@ readable(struct lease *l)
 		do_again(s);
 		return;
 	}
+	if (p->unsure && !p->dirty && progress_at_rest(p))
+		ask_for_rest(srv);
 	if (p->readies != readies)
 		count_answers(s, p->answers - answers, p->rests - rests);
 	if ((p->completes != completes || p->readies != readies) && limits_there(s))

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from pgwtest import check, equal, main, note, test, wait_until, wire
+from pgwtest import Skip, check, equal, main, note, test, wait_until, wire
 from pgwtest.joined import enter
 
 
@@ -415,6 +415,46 @@ def gone_behind_much(t):
     equal(other.value("SELECT 1"), "1", "the next member")
     check(time.monotonic() - began < 25, "at once")
     c.sql("EXIT")
+    d.quiet()
+
+
+@test
+def transaction_timeout(t):
+    """transaction_timeout (PostgreSQL 17): a session that breaks its own is ended as by PostgreSQL, and nobody else; so is a member,
+    while its scope goes on"""
+    if int(t.direct().value("SHOW server_version_num")) < 170000:
+        raise Skip("transaction_timeout came with PostgreSQL 17")
+    limit = "SET transaction_timeout = '200ms'"
+    d = t.daemon(size=3)
+    other = t.client(d)
+    for begin, sql in ((limit, "SELECT pg_sleep(60)"), (limit + "; BEGIN", "SELECT pg_sleep(60)"), (limit + "; BEGIN; SELECT 1", None)):
+        got = []
+        for connect in (t.direct, d.connect):
+            c = connect()
+            for text in begin.split("; "):
+                c.sql(text)
+            if sql:
+                c.send(wire.query(sql))
+            r = c.until_closed()
+            got.append((r.kinds, [(e.severity, e.sqlstate) for e in r.errors]))
+            c.drop()
+        equal(got[0][1], [("FATAL", "25P04")], "by PostgreSQL")
+        equal(got[1], got[0], "behind %s" % begin)
+        equal(other.value("SHOW transaction_timeout"), "0", "another's")
+    owner = d.connect()
+    owner.sql("ENTER a JOINABLE")
+    token = owner.ask("SHOW SCOPES").rows[0][-1]
+    for how in (limit, "SET LOCAL transaction_timeout = '200ms'", None):
+        options = {} if how else {"options": "-c transaction_timeout=200ms"}
+        member = wire.Client(d.sockets, d.port, "db", timeout=20, **{"pgwith.join": token, **options})
+        member.sql("BEGIN")
+        if how:
+            member.sql(how)
+        member.send(wire.query("SELECT pg_sleep(60)"))
+        equal([(e.severity, e.sqlstate) for e in member.until_closed().errors], [("FATAL", "25P04")], "the member, by %s" % how)
+        member.drop()
+        equal(owner.value("SHOW transaction_timeout"), "0", "the owner goes on")
+    equal(owner.ask("EXIT a").errors, [], "its end")
     d.quiet()
 
 

@@ -406,6 +406,57 @@ def waits_too_long(t):
 
 
 @test
+def killed_waiting(t):
+    """KILL SCOPE ends a LISTEN that waits for the keeper at once; and a transaction whose COMMIT waits for it, with what it has done"""
+    t.sql("CREATE TABLE made (n int)")
+    proxy = t.proxy()
+    d = t.daemon(size=2, conninfo=t.conninfo(host=proxy.directory, port=proxy.port), wait_timeout="20s", connect_timeout="1min")
+    a, c = t.client(d), t.client(d)
+    c.sql("BEGIN; SELECT 1")
+    a.sql("BEGIN; INSERT INTO made VALUES (1)")
+    c.sql("COMMIT")
+    proxy.login_gate.clear()
+    c.send(wire.query("LISTEN one"))
+    a.sql("LISTEN one")
+    a.send(wire.query("COMMIT"))
+    killed = "canceled by an administrator while waiting for pool \"db\""
+    ended = (["ROLLBACK"], "I", [])  # as by any limit that has passed when COMMIT comes
+    for x, what, want in ((c, "LISTEN", ([], "I", ["57014"])), (a, "COMMIT", ended)):
+        wait_until(lambda x=x: asked_for(d, x) > 0, 20, "the %s waits" % what)
+        d.console("KILL SCOPE %d" % x.session)
+        r = x.until_ready()
+        equal((r.tags, r.status, [e.sqlstate for e in r.errors]), want, what + ": %s" % r.errors)
+        equal([e.message for e in r.errors], [killed] if x is c else [], "the error of the " + what)
+        equal(x.value("SELECT 2"), "2", "what comes behind does not wait for it")
+    proxy.login_gate.set()
+    for x in (a, c):
+        equal(x.value("SELECT count(*) FROM made"), "0", "what the transactions have done")
+        equal(x.value("SELECT count(*) FROM pg_listening_channels()"), "0", "channels")
+    a.sql("LISTEN one")
+    t.sql("NOTIFY one")
+    equal(notifications(a, 1), [("one", "")], "what comes")
+
+
+@test
+def over_waiting(t):
+    """a limit that ends a transaction whose COMMIT waits for the keeper ends that wait, too"""
+    proxy = t.proxy()
+    d = t.daemon(size=1, conninfo=t.conninfo(host=proxy.directory, port=proxy.port), wait_timeout="1h", connect_timeout="1h",
+                 scope_deadline="1s")
+    a = t.client(d)
+    a.sql("SELECT 1")
+    proxy.login_gate.clear()
+    a.sql("BEGIN")
+    a.sql("LISTEN one")
+    a.send(wire.query("COMMIT"))
+    wait_until(lambda: asked_for(d, a) > 0, 20, "COMMIT waits")
+    r = a.until_ready()
+    equal((r.tags, r.status, r.errors), (["ROLLBACK"], "I", []), "COMMIT")
+    equal(a.value("SELECT 2"), "2", "what comes behind does not wait for it")
+    proxy.login_gate.set()
+
+
+@test
 def unreachable(t):
     """if the keeper cannot be opened, LISTEN is the error that a server would be"""
     proxy = t.proxy()

@@ -17,6 +17,9 @@ def wait(t):
         for clause, least in (("'0'", 0), ("200", 0.2), ("'0.2s'", 0.2)):
             took, e = seconds(refuses, c, "ENTER %s WAIT %s" % (what, clause), sqlstate, '"%s"' % name, "I")
             check(least - 0.01 < took < least + 0.15 * slow_factor(), "%s WAIT %s: %.3f s" % (what, clause, took))
+            check(("within" in e.message) == (least > 0), "%s WAIT %s: %s" % (what, clause, e.message))
+            if what == "a ON p2" and not least:
+                equal(e.message, 'no server connection of pool "p2" is free, and WAIT 0 does not wait', "the error")
         equal(frames(c), [], "nothing is entered")
     equal(d.waiting("p2"), 0, "nobody waits")
     other.sql("EXIT ALL")

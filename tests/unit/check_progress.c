@@ -412,12 +412,79 @@ START_TEST(copy_in_that_fails_leaves_a_doubt_or_none)
 	becomes(">PBES 1 2 G E", "-0xku");
 	becomes(">PBES 1 2 G E >S ZI", "I0u");
 	becomes(">QS G E ZI", "I0u");
-	becomes(">QS G E ZI ZI", "I0u"); /* the one too many */
+	becomes(">QS G E ZI ZI", "I0"); /* the one too many */
 	/* A trigger failed before the COPY read its Sync: that Sync has been answered, and nothing
 	 * is skipped any more. */
-	becomes(">PBES 1 2 G E ZI", "I0u");
-	becomes(">PBES 1 2 G E ZI >Q", "-1u");
-	becomes(">PBES 1 2 G E ZI >Q C ZI", "I0u");
+	becomes(">PBES 1 2 G E ZI", "I0");
+	becomes(">PBES 1 2 G E ZI >Q", "-1");
+	becomes(">PBES 1 2 G E ZI >Q C ZI", "I0");
+}
+END_TEST
+
+/* The Syncs of a COPY that has failed: each was swallowed, or is answered. */
+START_TEST(syncs_of_a_copy_that_has_failed_are_answered_or_not)
+{
+	becomes(">PBESdcSQ 1 2 G E ZI ZI", "-1");
+	becomes(">PBESdcSQ 1 2 G E ZI ZI C ZI", "I0");
+	becomes(">PBESdcSQ 1 2 G E ZI C ZI", "I0");
+	becomes(">PBESSdSc 1 2 G E ZI", "I0u");
+	becomes(">PBESSdSc 1 2 G E ZI ZI ZI", "I0");
+	becomes(">PBESSdcSPBES 1 2 G E ZI ZI 1 2 C ZI", "I0");
+	becomes(">QS G E ZI >Q", "-1u");
+	becomes(">QS G E ZI >Q ZI", "-1");
+	becomes(">QS G E ZI >Q ZI C ZI", "I0");
+	becomes(">QS G E ZI >Q C ZI", "I0");
+	/* Other messages among them are skipped, or answered. */
+	becomes(">PBESPBES 1 2 G E ZI", "I0u");
+	becomes(">PBES 1 2 G >PBES E ZI", "I0u");
+	becomes(">PBES 1 2 G E >PBES ZI 1 2 C ZI", "I0u");
+}
+END_TEST
+
+/* The question after the end of such a COPY: the client gets the ReadyForQuery ahead of its answer,
+ * and no more. */
+static void
+asked(const char *before, const char *answer, size_t for_client)
+{
+	struct buf question, bytes, got;
+	struct talk t;
+
+	talk_init(&t);
+	talk(&t, before);
+	ck_assert(t.whole.unsure && !t.whole.dirty && progress_at_rest(&t.whole));
+	buf_init(&question, 64);
+	buf_init(&bytes, 1024);
+	buf_init(&got, 1024);
+	progress_ask(&t.whole, &question);
+	ck_assert(!progress_at_rest(&t.whole) && progress_filters(&t.whole));
+	for (; *answer; answer++) {
+		if (*answer == 'Z')
+			msg_ready(&bytes, 'I');
+		else if (*answer == 'I')
+			buf_add(&bytes, "I\0\0\0\4", 5);
+		else
+			msg_report(&bytes, 'E', "ERROR", "57014", "canceled", NULL, NULL);
+	}
+	ck_assert_int_eq(progress_filter(&t.whole, buf_data(&bytes), bytes.len, &got), 0);
+	ck_assert_uint_eq(got.len, for_client * 6);
+	ck_assert(progress_at_rest(&t.whole) && !t.whole.unsure);
+	progress_renew(&t.whole);
+	ck_assert_ptr_null(progress_remains(&t.whole));
+	buf_clear(&question);
+	buf_clear(&bytes);
+	buf_clear(&got);
+	talk_clear(&t);
+}
+
+START_TEST(a_question_tells_that_no_more_syncs_are_answered)
+{
+	asked(">PBESdcS 1 2 G E ZI", "IZ", 0);
+	asked(">PBESdcS 1 2 G E ZI", "ZIZ", 1);
+	asked(">PBESSdSc 1 2 G E ZI", "IZ", 0);
+	asked(">PBESSdSc 1 2 G E ZI", "ZZIZ", 2);
+	asked(">QS G E ZI", "ZIZ", 1);
+	asked(">QS G E ZI", "EZ", 0); /* a late cancel */
+	asked(">QS G E ZI", "ZEZ", 1);
 }
 END_TEST
 
@@ -1217,6 +1284,8 @@ main(void)
 	tcase_add_test(t, copy_in_of_a_simple_query);
 	tcase_add_test(t, copy_in_swallows_sync);
 	tcase_add_test(t, copy_in_that_fails_leaves_a_doubt_or_none);
+	tcase_add_test(t, syncs_of_a_copy_that_has_failed_are_answered_or_not);
+	tcase_add_test(t, a_question_tells_that_no_more_syncs_are_answered);
 	tcase_add_test(t, an_error_that_nothing_is_due_for_is_of_a_message_that_counts_nothing);
 	tcase_add_test(t, copy_out);
 	tcase_add_test(t, async_messages_change_nothing);

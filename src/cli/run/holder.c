@@ -115,7 +115,8 @@ static bool
 is_over(const PGresult *error)
 {
 	static const enum err_id over[] = {ERR_SCOPE_LOCK_WAIT, ERR_SCOPE_LOCK_HELD,
-					   ERR_WAIT_TIMEOUT, ERR_QUEUE_FULL, ERR_SCOPE_DEADLINE};
+					   ERR_WAIT_TIMEOUT,    ERR_NOT_FREE,
+					   ERR_QUEUE_FULL,      ERR_SCOPE_DEADLINE};
 	const char *sqlstate = PQresultErrorField(error, PG_DIAG_SQLSTATE);
 	const char *text = PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY);
 
