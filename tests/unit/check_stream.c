@@ -319,6 +319,41 @@ START_TEST(small_writes_are_queued_in_their_order)
 }
 END_TEST
 
+/* The socket takes less than what is written at once, so the kernel cuts it short. */
+START_TEST(the_rest_of_what_is_cut_short_follows)
+{
+	enum { NUMBERS = 3000, TIMES = 5 };
+	static uint32_t numbers[NUMBERS];
+	const int room = 1;
+	uint32_t sent = 0, seen = 0;
+	struct end e;
+	ssize_t n;
+
+	make(&e, &ops);
+	ck_assert_int_eq(setsockopt(e.st.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room), 0);
+	for (int t = 0; t < TIMES; t++) {
+		for (size_t k = 0; k < NUMBERS; k++)
+			numbers[k] = sent++;
+		ck_assert_int_eq(stream_write(&e.st, numbers, sizeof numbers), 0);
+		loop_turn(e.loop, false);
+		/* It is cut short: neither all nor nothing has gone. */
+		ck_assert_uint_gt(stream_queued(&e.st), 0);
+		ck_assert_uint_lt(stream_queued(&e.st), sizeof numbers);
+		ck_assert_uint_eq(e.st.sent, sent * sizeof sent - stream_queued(&e.st));
+		for (int i = 0; i < 1000 && seen < sent; i++) {
+			while ((n = read(e.peer, numbers, sizeof *numbers * 100)) > 0)
+				for (size_t k = 0; k < (size_t)n / sizeof *numbers; k++)
+					ck_assert_uint_eq(numbers[k], seen++);
+			loop_turn(e.loop, false);
+		}
+		ck_assert_uint_eq(seen, sent);
+		ck_assert_uint_eq(e.st.sent, sent * sizeof sent);
+	}
+	ck_assert_uint_eq(e.drains, TIMES);
+	end(&e);
+}
+END_TEST
+
 START_TEST(what_was_written_is_sent_before_the_end)
 {
 	char got[8];
@@ -1023,6 +1058,7 @@ main(void)
 	tcase_add_test(t, bytes_come_and_then_the_end);
 	tcase_add_test(t, what_the_kernel_does_not_take_is_queued);
 	tcase_add_test(t, small_writes_are_queued_in_their_order);
+	tcase_add_test(t, the_rest_of_what_is_cut_short_follows);
 	tcase_add_test(t, what_was_written_is_sent_before_the_end);
 	tcase_add_test(t, bulk_can_be_paused);
 	tcase_add_test(t, a_hang_up_is_noticed_in_a_pause_within_bulk);
