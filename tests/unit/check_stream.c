@@ -254,6 +254,72 @@ START_TEST(bytes_come_and_then_the_end)
 }
 END_TEST
 
+/* Looks, and with a ring, which does not look, runs the loop instead. */
+static void
+look(struct end *e)
+{
+	stream_look(&e->st);
+	if (loop_ring(e->loop))
+		turns(e);
+}
+
+/* What has come is read without a turn; if nothing has, the stream waits as it would have. */
+START_TEST(a_look_reads_what_is_there)
+{
+	static uint8_t block[LOOP_SCRATCH + 1000];
+	struct end e;
+
+	make(&e, &ops);
+	look(&e);
+	ck_assert_uint_eq(e.got, 0);
+	ck_assert_uint_eq(turns(&e), 0);
+	ck_assert_int_eq(write(e.peer, "abc", 3), 3);
+	ck_assert_uint_eq(turns(&e), 1);
+	ck_assert_uint_eq(e.got, 3);
+	end(&e);
+
+	make(&e, &ops);
+	ck_assert_int_eq(write(e.peer, "abc", 3), 3);
+	look(&e);
+	ck_assert_uint_eq(e.got, 3);
+	ck_assert_uint_eq(e.st.received, 3);
+	ck_assert_uint_eq(turns(&e), 0);
+	ck_assert_int_eq(write(e.peer, "de", 2), 2);
+	turns(&e);
+	ck_assert_uint_eq(e.got, 5);
+	hang_up(&e);
+	turns(&e);
+	ck_assert(e.at_end);
+	end(&e);
+
+	/* More than one read takes. */
+	make(&e, &ops);
+	ck_assert_int_eq(write(e.peer, block, sizeof block), sizeof block);
+	look(&e);
+	ck_assert_uint_ge(e.got, LOOP_SCRATCH);
+	turns(&e);
+	ck_assert_uint_eq(e.got, sizeof block);
+	end(&e);
+
+	/* The end alone, and behind bytes. */
+	make(&e, &ops);
+	hang_up(&e);
+	look(&e);
+	ck_assert(e.at_end && !stream_open(&e.st));
+	ck_assert_uint_eq(turns(&e), 0);
+	end(&e);
+
+	make(&e, &ops);
+	ck_assert_int_eq(write(e.peer, "abc", 3), 3);
+	hang_up(&e);
+	look(&e);
+	ck_assert_uint_eq(e.got, 3);
+	turns(&e);
+	ck_assert(e.at_end);
+	end(&e);
+}
+END_TEST
+
 START_TEST(what_the_kernel_does_not_take_is_queued)
 {
 	static uint8_t block[50000];
@@ -1056,6 +1122,7 @@ main(void)
 
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, bytes_come_and_then_the_end);
+	tcase_add_test(t, a_look_reads_what_is_there);
 	tcase_add_test(t, what_the_kernel_does_not_take_is_queued);
 	tcase_add_test(t, small_writes_are_queued_in_their_order);
 	tcase_add_test(t, the_rest_of_what_is_cut_short_follows);
