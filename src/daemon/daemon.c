@@ -320,8 +320,8 @@ on_accept(void *arg, int fd)
 		close(fd);
 		return;
 	}
-	session_new(&d->site, fd, &peer);
 	d->sessions_ever++;
+	stream_look(&session_new(&d->site, fd, &peer)->stream);
 }
 
 static void

@@ -684,6 +684,13 @@ stream_on_inlet_(struct loop_ready *ready)
 	inlet_spare(st);
 }
 
+void
+stream_look(struct stream *st)
+{
+	if (!st->by_ring)
+		call_reader(st);
+}
+
 static void
 on_again(void *arg)
 {

@@ -254,6 +254,72 @@ START_TEST(bytes_come_and_then_the_end)
 }
 END_TEST
 
+/* Looks, and with a ring, which does not look, runs the loop instead. */
+static void
+look(struct end *e)
+{
+	stream_look(&e->st);
+	if (loop_ring(e->loop))
+		turns(e);
+}
+
+/* What has come is read without a turn; if nothing has, the stream waits as it would have. */
+START_TEST(a_look_reads_what_is_there)
+{
+	static uint8_t block[LOOP_SCRATCH + 1000];
+	struct end e;
+
+	make(&e, &ops);
+	look(&e);
+	ck_assert_uint_eq(e.got, 0);
+	ck_assert_uint_eq(turns(&e), 0);
+	ck_assert_int_eq(write(e.peer, "abc", 3), 3);
+	ck_assert_uint_eq(turns(&e), 1);
+	ck_assert_uint_eq(e.got, 3);
+	end(&e);
+
+	make(&e, &ops);
+	ck_assert_int_eq(write(e.peer, "abc", 3), 3);
+	look(&e);
+	ck_assert_uint_eq(e.got, 3);
+	ck_assert_uint_eq(e.st.received, 3);
+	ck_assert_uint_eq(turns(&e), 0);
+	ck_assert_int_eq(write(e.peer, "de", 2), 2);
+	turns(&e);
+	ck_assert_uint_eq(e.got, 5);
+	hang_up(&e);
+	turns(&e);
+	ck_assert(e.at_end);
+	end(&e);
+
+	/* More than one read takes. */
+	make(&e, &ops);
+	ck_assert_int_eq(write(e.peer, block, sizeof block), sizeof block);
+	look(&e);
+	ck_assert_uint_ge(e.got, LOOP_SCRATCH);
+	turns(&e);
+	ck_assert_uint_eq(e.got, sizeof block);
+	end(&e);
+
+	/* The end alone, and behind bytes. */
+	make(&e, &ops);
+	hang_up(&e);
+	look(&e);
+	ck_assert(e.at_end && !stream_open(&e.st));
+	ck_assert_uint_eq(turns(&e), 0);
+	end(&e);
+
+	make(&e, &ops);
+	ck_assert_int_eq(write(e.peer, "abc", 3), 3);
+	hang_up(&e);
+	look(&e);
+	ck_assert_uint_eq(e.got, 3);
+	turns(&e);
+	ck_assert(e.at_end);
+	end(&e);
+}
+END_TEST
+
 START_TEST(what_the_kernel_does_not_take_is_queued)
 {
 	static uint8_t block[50000];
@@ -315,6 +381,41 @@ START_TEST(small_writes_are_queued_in_their_order)
 	ck_assert_uint_eq(seen, sent);
 	ck_assert_uint_eq(e.st.sent, sent * sizeof sent);
 	ck_assert_uint_eq(e.drains, 1);
+	end(&e);
+}
+END_TEST
+
+/* The socket takes less than what is written at once, so the kernel cuts it short. */
+START_TEST(the_rest_of_what_is_cut_short_follows)
+{
+	enum { NUMBERS = 3000, TIMES = 5 };
+	static uint32_t numbers[NUMBERS];
+	const int room = 1;
+	uint32_t sent = 0, seen = 0;
+	struct end e;
+	ssize_t n;
+
+	make(&e, &ops);
+	ck_assert_int_eq(setsockopt(e.st.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room), 0);
+	for (int t = 0; t < TIMES; t++) {
+		for (size_t k = 0; k < NUMBERS; k++)
+			numbers[k] = sent++;
+		ck_assert_int_eq(stream_write(&e.st, numbers, sizeof numbers), 0);
+		loop_turn(e.loop, false);
+		/* It is cut short: neither all nor nothing has gone. */
+		ck_assert_uint_gt(stream_queued(&e.st), 0);
+		ck_assert_uint_lt(stream_queued(&e.st), sizeof numbers);
+		ck_assert_uint_eq(e.st.sent, sent * sizeof sent - stream_queued(&e.st));
+		for (int i = 0; i < 1000 && seen < sent; i++) {
+			while ((n = read(e.peer, numbers, sizeof *numbers * 100)) > 0)
+				for (size_t k = 0; k < (size_t)n / sizeof *numbers; k++)
+					ck_assert_uint_eq(numbers[k], seen++);
+			loop_turn(e.loop, false);
+		}
+		ck_assert_uint_eq(seen, sent);
+		ck_assert_uint_eq(e.st.sent, sent * sizeof sent);
+	}
+	ck_assert_uint_eq(e.drains, TIMES);
 	end(&e);
 }
 END_TEST
@@ -1021,8 +1122,10 @@ main(void)
 
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, bytes_come_and_then_the_end);
+	tcase_add_test(t, a_look_reads_what_is_there);
 	tcase_add_test(t, what_the_kernel_does_not_take_is_queued);
 	tcase_add_test(t, small_writes_are_queued_in_their_order);
+	tcase_add_test(t, the_rest_of_what_is_cut_short_follows);
 	tcase_add_test(t, what_was_written_is_sent_before_the_end);
 	tcase_add_test(t, bulk_can_be_paused);
 	tcase_add_test(t, a_hang_up_is_noticed_in_a_pause_within_bulk);
