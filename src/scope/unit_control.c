@@ -35,6 +35,8 @@ fail_control(struct unit *u, const char *sqlstate, const char *message)
 static void
 control_done(struct unit *u)
 {
+	/* What comes next is the first statement of a transaction, also in the same exchange. */
+	u->executed = false;
 	msg_complete(&u->reply, u->replaced ? "ROLLBACK" : grammar_tag(u->control));
 	unit_end_control_(u);
 }

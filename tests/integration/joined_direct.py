@@ -3,7 +3,7 @@ the next one, and to other members. Each step is a member's name (a, b) and a te
 
 import struct
 
-from pgwtest import check, equal, main, note, test, wire
+from pgwtest import check, equal, main, note, sanitized, test, wire
 from pgwtest.joined import enter
 from pgwtest.wire import query
 
@@ -252,6 +252,55 @@ def set_by_functions(t):
                  application_name="opt", client_encoding="LATIN9")
     for n in range(40):
         lab.same("mixed %d" % n, [(t.random.choice("abc"), t.random.choice(texts + [SEEN] * 6)) for _ in range(20)])
+    lab.end()
+
+
+# Of random programs: what lasts to the end of the session, and of the transaction.
+SETS = ["SET work_mem = '9MB'", "SET app.tenant = 'own'", "RESET app.tenant", "RESET ALL", "SET ROLE pg_monitor", "SET ROLE low", "RESET ROLE",
+        "SET TimeZone = 'America/Lima'", "SELECT set_config('app.tenant', 'cfg', false)", "SET search_path = public", "SET statement_timeout = '60s'",
+        "DISCARD ALL", "SET SESSION AUTHORIZATION low", "RESET SESSION AUTHORIZATION", "SET application_name = 'zz'", "SET client_encoding = 'LATIN1'"]
+LOCALS = ["SET LOCAL work_mem = '7MB'", "SET LOCAL ROLE low", "SELECT set_config('app.tenant', 'loc', true)", "SET LOCAL TimeZone = 'Asia/Tokyo'",
+          "SET LOCAL statement_timeout = '50s'"]
+
+
+def random_program(r):
+    """Of three sessions. None has SET and a function's setting in one transaction: see set_by_functions_beside_set."""
+    steps, inside, sets, locals_ = [], None, False, False
+    for _ in range(r.randrange(6, 30)):
+        who, pick = inside or r.choice("abc"), r.random()
+        text = SEEN
+        if inside and pick < .3:
+            text = r.choice(["COMMIT", "COMMIT", "ROLLBACK", "END", "COMMIT AND CHAIN"])
+            if text != "COMMIT AND CHAIN":
+                inside, sets = None, False
+            locals_ = False
+        elif inside and pick < .45:
+            text = r.choice(["SAVEPOINT s", "ROLLBACK TO s", "RELEASE s", "SELECT 1/0"])
+        elif inside and .6 <= pick < .8 and not sets:
+            text, locals_ = r.choice(DOES), True
+        elif inside and .8 <= pick < .9:
+            text = r.choice(LOCALS)
+        elif inside and pick >= .9 and not locals_:
+            text, sets = r.choice([s for s in SETS if "DISCARD" not in s and "encoding" not in s]), True
+        elif not inside and pick < .2:
+            text = "BEGIN"
+            inside = who
+        elif not inside and .45 <= pick < .75:
+            text = r.choice(DOES)
+        elif not inside and pick >= .75:
+            text = r.choice(SETS)
+        text = text.replace("rest(", "rest_but_reading(")
+        steps.append((who, text if "COPY" in text or r.random() < .7 else wire.extended(text) + wire.sync()))
+    return steps + ([(inside, "ROLLBACK")] if inside else []) + [(c, SEEN) for c in "abc"]
+
+
+@test(timeout=300)
+def set_at_random(t):
+    """random programs of three members who set parameters, roles and tenants, and call what sets them"""
+    lab = Lab(t)
+    t.sql(SETUP + FUNCTIONS + "GRANT ALL ON SCHEMA public TO low")
+    for n in range(20 if sanitized() else 60):
+        lab.same("program %d" % n, random_program(t.random))
     lab.end()
 
 
