@@ -7,6 +7,7 @@
 #include "base/atom.h"
 #include "base/mem.h"
 #include "pool/pool.h"
+#include "scope/unitset.h"
 #include "session/application.h"
 #include "session/context.h"
 #include "session/control.h"
@@ -21,7 +22,7 @@
 #define NAMES_MAX   4096 /* bytes of the names of one text */
 #define PORTALS_MAX 64   /* that are kept; the oldest goes first */
 
-/* A portal that was bound to a text that resets parameters, and has not been executed. */
+/* A portal that was bound to a text that resets or sets parameters, and has not been executed. */
 struct reset_portal {
 	struct list_node node;
 	struct buf names; /* as in struct walk */
@@ -66,35 +67,46 @@ note_set(struct walk *w)
 		add_name(w, set.does == SQLSET_SETS ? "-" : "", set.name);
 }
 
+/* A call of set_config(). */
+static void
+note_call(void *arg, const char *name, bool local)
+{
+	if (name && strchr("*-\"", *name) == NULL)
+		add_name(arg, "-", name);
+}
+
+static void
+read_statement(struct walk *w, const struct sqltext_stmt *stmt, unsigned flags)
+{
+	sqltext_init(&w->at, stmt->start, stmt->length, flags);
+	next_token(w);
+	switch (stmt->first[0]) {
+	case SQLWORD_RESET:
+	case SQLWORD_SET:
+		note_set(w);
+		break;
+	case SQLWORD_DISCARD:
+		next_token(w);
+		if (w->tok.word == SQLWORD_ALL) {
+			add_name(w, "", "*");
+			add_name(w, "", "session_authorization");
+		}
+		break;
+	default:
+		unitset_each(stmt, flags, note_call, w);
+		break;
+	}
+}
+
 static void
 read_text(struct walk *w, const char *sql, size_t bytes, unsigned flags)
 {
-	bool begins = true;
+	struct sqltext_stmt stmt;
+	struct sqltext at;
 
-	sqltext_init(&w->at, sql, bytes, flags);
-	for (next_token(w); w->tok.kind != SQLTEXT_END; begins ? (void)0 : next_token(w)) {
-		bool first = begins;
-
-		begins = w->tok.kind == SQLTEXT_SPLIT;
-		if (begins) {
-			next_token(w);
-			continue;
-		}
-		if (!first)
-			continue;
-		if (w->tok.word == SQLWORD_RESET || w->tok.word == SQLWORD_SET) {
-			note_set(w);
-		} else if (w->tok.word == SQLWORD_DISCARD) {
-			next_token(w);
-			if (w->tok.word == SQLWORD_ALL) {
-				add_name(w, "", "*");
-				add_name(w, "", "session_authorization");
-			}
-		}
-		begins = w->tok.kind == SQLTEXT_SPLIT;
-		if (begins)
-			next_token(w);
-	}
+	sqltext_init(&at, sql, bytes, flags);
+	while (sqltext_next(&at, &stmt))
+		read_statement(w, &stmt, flags);
 }
 
 /* Does the text reset anything? */
@@ -173,16 +185,22 @@ add_portal(struct session *s, const char *name, bool local)
 
 /* ---- noting ---- */
 
-/* A text that resets these names goes to the server to be executed. */
+/* A text that resets or sets these names goes to the server to be executed. */
 static void
 note_executed(struct session *s, const struct buf *names, bool local)
 {
 	struct progress *p = &s->hold->lease.srv->progress;
-	struct reset_names *r = need_names(s);
+	struct reset_names *r;
 
+	/* What is set counts only behind a reset. */
+	if (!resets_any(names) && s->context.resets == RESETS_NONE)
+		return;
+	r = need_names(s);
+	buf_add(&r->names, buf_data(names), names->len);
+	if (!resets_any(names))
+		return;
 	s->context.resets = RESETS_NOW;
 	s->context.resets_local |= local;
-	buf_add(&r->names, buf_data(names), names->len);
 	/* PostgreSQL reports nothing if a reset comes back to the same value, that of the startup
 	 * packet. So what a server reports waits until that value is set again. */
 	p->statuses_kept = true;
@@ -191,15 +209,15 @@ note_executed(struct session *s, const struct buf *names, bool local)
 	p->last_set = SET_NONE;
 }
 
-/* A portal is bound to a text that resets these names. It may be executed in a later exchange, or
- * never. */
+/* A portal is bound to a text that resets or sets these names. It may be executed in a later
+ * exchange, or never. */
 static void
 note_bound(struct session *s, const char *portal, const struct buf *names, bool local)
 {
 	struct reset_portal *p = add_portal(s, portal, local);
 
 	buf_add(&p->names, buf_data(names), names->len);
-	if (s->context.resets == RESETS_NONE)
+	if (s->context.resets == RESETS_NONE && resets_any(names))
 		s->context.resets = RESETS_LATER;
 }
 
@@ -235,7 +253,7 @@ resets_note(struct session *s, const struct message *m, unsigned set, const char
 	}
 	buf_init(&w.names, NAMES_MAX);
 	read_text(&w, sql, bytes, flags);
-	if (resets_any(&w.names)) {
+	if (w.names.len > 0) {
 		if (m && m->type == 'B' && m->portal)
 			note_bound(s, m->portal, &w.names, w.local);
 		else

@@ -3,7 +3,7 @@ direct connection is the right one."""
 
 import itertools
 
-from pgwtest import check, equal, main, test, unavailable, wait_until, wire
+from pgwtest import check, equal, main, note, test, unavailable, wait_until, wire
 
 
 class Moving:
@@ -661,6 +661,42 @@ def set_but_not_seen(t):
         equal((m.value("SHOW dynamic_library_path"), m.others[1].value("SHOW dynamic_library_path")), ("/b", "$libdir"), "a superuser's")
     m.ask("RESET dynamic_library_path")
     equal(m.value("SHOW dynamic_library_path"), "$libdir", "reset")
+
+
+@test(timeout=200)
+def reset_and_set(t):
+    """a startup parameter that is reset and set again, or the other way about, in one text, exchange or write, in a transaction
+    and outside of one, by SET and by set_config(): has the value of a direct connection"""
+    wrong = 0
+    for mode in "transaction", "session":
+        d = t.daemon(size=2, mode=mode)
+        for reset in "RESET ALL", "RESET client_encoding", "SET client_encoding TO DEFAULT":
+            for sets in ("SET client_encoding = 'LATIN1'", "SELECT set_config('client_encoding', 'LATIN1', false)", "SET NAMES 'LATIN1'",
+                         "SELECT 1, pg_catalog.set_config('work_mem', '7MB', false), set_config('client_encoding', 'LATIN1', false)"):
+                for first, then in (reset, sets), (sets, reset):
+                    one, two = (wire.extended(s) for s in (first, then))
+                    named = b"".join(wire.parse(s, n) + wire.bind(portal=n, statement=n) for n, s in (("n2", then), ("n1", first)))
+                    for begin in "SELECT 1", "BEGIN":
+                        for how, writes, answers in (
+                                ("text", [wire.query(first + "; " + then)], 1), ("exchange", [one + two + wire.sync()], 1),
+                                ("bound before", [named + wire.execute("n1") + wire.execute("n2") + wire.sync()], 1),
+                                ("one by one", [wire.query(first), wire.query(then)], 2), ("a write", [wire.query(first) + wire.query(then)], 2),
+                                ("a write, extended", [one + wire.sync() + two + wire.sync()], 2)):
+                            got = []
+                            for w in t.direct(client_encoding="UTF8"), d.connect("db", client_encoding="UTF8"):
+                                w.ask(begin)
+                                for data in writes:
+                                    w.send(data)
+                                for _ in range(answers):
+                                    equal(w.until_ready().errors, [], "errors")
+                                if begin == "BEGIN":
+                                    w.ask("COMMIT")
+                                got.append([w.parameters.get("client_encoding")] + [w.ask("SHOW client_encoding").rows for _ in range(2)])
+                                w.close()
+                            if got[0] != got[1]:
+                                note("%s; %s; %s; %s: %s: %s, directly %s" % (mode, begin, first, then, how, got[1], got[0]))
+                                wrong += 1
+    equal(wrong, 0, "that differ")
 
 
 if __name__ == "__main__":
