@@ -166,6 +166,9 @@ capture_one(void *arg, const char *name, bool local)
 
 	if (u->capture.failed)
 		return;
+	/* It sets the role, too: to none. */
+	if (name && strcasecmp(name, "session_authorization") == 0)
+		capture_one(u, "role", local);
 	if (name == NULL) {
 		LIST_EACH (n, &u->list) {
 			struct unit_local *x = LIST_OBJ(n, struct unit_local, node);
@@ -180,8 +183,6 @@ capture_one(void *arg, const char *name, bool local)
 		/* It has no value that could be set again. */
 		if (strcasecmp(name, "seed") == 0)
 			return;
-		if (strcasecmp(name, "session_authorization") == 0)
-			capture_one(u, "role", true);
 		if (l == NULL && u->list.count >= LOCALS_MAX)
 			u->capture.failed = true;
 		else if (is_table(name))

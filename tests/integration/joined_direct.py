@@ -247,6 +247,9 @@ def set_by_functions(t):
         lab.same("with parameters: " + does, of_a("SET work_mem = '9MB'", "SET app.tenant = 'own'", "SET statement_timeout = '54321'",
                                                   "SET application_name = 'named'", "SET TimeZone = 'America/Lima'", does) + seen +
                  of_a(does, SEEN, "RESET work_mem", does) + seen)
+        lab.same("with a role that ends: " + does, of_a("BEGIN", "SET ROLE low", "SET LOCAL ROLE low", "RESET SESSION AUTHORIZATION", SEEN, "COMMIT", SEEN,
+                                                        "BEGIN", "SET LOCAL ROLE low", "SET SESSION AUTHORIZATION low", "COMMIT", SEEN,
+                                                        "RESET SESSION AUTHORIZATION", "BEGIN", "SET ROLE low", "SET LOCAL ROLE NONE", "COMMIT", SEEN, does, SEEN))
         lab.same("with a role: " + does, of_a("SET ROLE pg_monitor", SEEN, "RESET ROLE", does, SEEN, "SET ROLE low", does) + seen)
         lab.same("as options: " + does, [("a", does)] + seen, options="-c work_mem=8MB -c app.tenant=mine -c statement_timeout=99s -c search_path=public",
                  application_name="opt", client_encoding="LATIN9")
