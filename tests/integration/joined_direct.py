@@ -221,7 +221,7 @@ SEEN = "SELECT current_user, session_user, coalesce(nullif(current_setting('app.
 DOES = ["SELECT as_low()", "SELECT tenant('x')", "SELECT rest('y')", "SELECT as_other()", "SELECT timed()", "INSERT INTO rowed VALUES ('by trigger')",
         "SELECT * FROM viewed", "SELECT 'by operator' @@@ ''", "SELECT tenant('z'), as_low(), rest(''), timed()",
         "WITH x AS (INSERT INTO rowed VALUES ('w') RETURNING v) SELECT v FROM x", "COPY (SELECT tenant('by copy'), as_low()) TO STDOUT",
-        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT tenant('by explain')"]
+        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) SELECT tenant('by explain')"]
 
 
 @test(timeout=600)
