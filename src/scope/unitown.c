@@ -468,6 +468,13 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 		end_unit(&o, of->constraints);
 		break;
 	case UNIT_OWN_UNDO:
+		/* PostgreSQL warns of a portal that was bound in the failed transaction, and may be
+		 * cancelled there, in the middle of the rollback. */
+		msg_close(out, 'P', "");
+		if (!of->again) {
+			add_own_with(&o, "ROLLBACK TO SAVEPOINT ", "");
+			break;
+		}
 		add_guard(&o, "ROLLBACK TO SAVEPOINT ", of->depth);
 		add_own_with(&o, "SAVEPOINT ", "");
 		break;
