@@ -133,7 +133,7 @@ add_choose(struct own *o)
 		"WHERE d.condeferred AND NOT o.condeferred) OR EXISTS (SELECT FROM d WHERE "
 		"d.condeferred AND NOT pg_catalog.has_schema_privilege(d.connamespace, 'USAGE')) "
 		"THEN 3 ELSE 2 END AS k) "
-		"SELECT k, CASE k WHEN 2 THEN (SELECT pg_catalog.string_agg(DISTINCT "
+		"SELECT k, CASE WHEN k OPERATOR(pg_catalog.=) 2 THEN (SELECT pg_catalog.string_agg(DISTINCT "
 		"pg_catalog.format('%I.%I', n.nspname, d.conname), ', ') FROM d JOIN "
 		"pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.connamespace "
 		"WHERE d.condeferred) END, "
