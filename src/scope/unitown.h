@@ -13,7 +13,7 @@
  * unit has done is undone by a rollback to `name` first, and to the guard only if that has failed:
  * a cancel in the middle of a ROLLBACK TO can end the savepoint itself, and then undoes the one
  * around it. Guards are released when there are many, as PostgreSQL looks at all of them for each
- *row. That moment has no guard: it is as short as it can be. */
+ * row. That moment has no guard: it is as short as it can be. */
 #ifndef PGWITH_SCOPE_UNITOWN_H
 #define PGWITH_SCOPE_UNITOWN_H
 
