@@ -8,7 +8,7 @@
 
 #include "admin/configure.h"
 #include "admin/control.h"
-#include "admin/metrics.h"
+#include "admin/scrape.h"
 #include "admin/times.h"
 #include "admin/trace.h"
 #include "base/log.h"
@@ -146,8 +146,8 @@ static const struct command commands[] = {
      .level = LEVEL_STATS,
      .tag = "SHOW",
      .show = &show_metrics,
-     .run = metrics_show,
-     .go_on = metrics_show_go_on,
+     .run = scrape_show,
+     .go_on = scrape_show_go_on,
      .help = "all numbers as text, for Prometheus"},
     SHOW("SOCKETS", show_sockets, "both ends of all connections, and what their buffers hold"),
     SHOW_AT(LEVEL_ADMIN, "FDS", show_fds, "descriptors, and which belong together"),

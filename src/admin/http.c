@@ -14,8 +14,8 @@
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 
-#include "admin/metrics.h"
 #include "admin/page.h"
+#include "admin/scrape.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
@@ -34,9 +34,9 @@ _Static_assert(PLACES + 1 <= SITE_HTTP_FDS, "the descriptors of clients, and of 
 static const struct http_page pages[] = {
     {.path = "/", .write = page_status},
     {.path = "/metrics",
-     .begin = metrics_page_begin,
-     .go_on = metrics_page_go_on,
-     .end = metrics_page_end},
+     .begin = scrape_page_begin,
+     .go_on = scrape_page_go_on,
+     .end = scrape_page_end},
 };
 #define PAGES (sizeof pages / sizeof *pages)
 

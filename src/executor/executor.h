@@ -1,30 +1,12 @@
-/* executor: carries out scope statements, and passes on what happens to the leases of scopes. The
- * steps of ENTER and EXIT are in modules of their own. */
+/* executor: goes on with what a session does about its scopes, answers the statement when that is
+ * done, and passes on what happens to the leases of scopes. The statements: verbs.h. The steps of
+ * ENTER and EXIT: enter.h, exit.h. */
 #ifndef PGWITH_EXECUTOR_EXECUTOR_H
 #define PGWITH_EXECUTOR_EXECUTOR_H
 
 #include "executor/frame.h"
 #include "pool/todo.h"
-#include "session/message.h"
-
-/* ---- from the client ---- */
-
-/* Carries out one statement, and frees it when it is done. Nothing else of the client's may be
- * under way. `type`: of the message that is answered. Returns DROP, or OVER. */
-enum verdict executor_do(struct session *, struct grammar *, char type);
-
-/* Does the statement, a BEGIN, COMMIT or ROLLBACK of the client's, concern a scope? Then
- * executor_do() carries it out; otherwise it is an ordinary statement. */
-bool executor_takes(const struct session *, const struct grammar *);
-
-/* A statement by which a program's own pool resets a connection (DISCARD ALL, RESET ALL): ends all
- * scopes as failed. Returns FORWARD if none is open any more; HOLD if that takes time: the message
- * is judged again then; OVER. `statement` is how the log and the client's warning call it. */
-enum verdict executor_sweep_out(struct session *, const char *statement);
-
-/* May an ordinary statement with these SQLCLASS_... bits be run now? Returns false with the reason
- * in *e if not. */
-bool executor_admit(struct session *, unsigned set, const char *sql, size_t bytes, struct err *e);
+#include "session/session.h"
 
 /* SESSION_ACTIVE: bytes of the server of session->hold have been read. */
 void executor_note_answer(struct session *);
@@ -53,6 +35,10 @@ bool executor_cancel(struct session *, uint64_t requester);
 
 /* A server of the session is lost, and the session is about to fail: ends the work. */
 void executor_lost(struct session *, struct lease *);
+
+/* Messages may go to another server from now on: tells the client which parameters are others
+ * there. */
+void executor_tell_of_server(struct session *);
 
 /* All items or frames of the work are done: ends it, answers the client, and goes on with the
  * session. Waits before that, in CANCELS, for cancels of ours. */

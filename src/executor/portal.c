@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "executor/executor.h"
 #include "executor/listing.h"
 #include "executor/split.h"
+#include "executor/verbs.h"
 #include "session/reply.h"
 #include "session/site.h"
 #include "wire/msg.h"
@@ -247,7 +247,7 @@ execute_message(struct session *s, struct scope_named *portal)
 	portal->statement = NULL;
 	s->extended.named->formats = portal->formats;
 	named_drop(&s->extended.named->portals, portal);
-	return executor_do(s, g, 'E');
+	return verbs_do(s, g, 'E');
 }
 
 enum verdict

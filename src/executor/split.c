@@ -3,13 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "executor/executor.h"
 #include "executor/portal.h"
+#include "executor/verbs.h"
+#include "scope/stack.h"
 #include "scope/transaction.h"
 #include "session/lexing.h"
 #include "session/named.h"
 #include "session/raise.h"
 #include "session/reply.h"
+#include "session/scopes.h"
 #include "session/script.h"
 #include "session/site.h"
 #include "session/statement.h"
@@ -330,7 +332,7 @@ end_scopes_by_reset(struct session *s, const char *sql, size_t bytes)
 		return FORWARD;
 	if (stmt.first[0] == SQLWORD_RESET && (scopes_plain(s) || stack_begin(s->rare->stack)))
 		return FORWARD;
-	return executor_sweep_out(s, reset_of(&stmt));
+	return verbs_sweep_out(s, reset_of(&stmt));
 }
 
 /* A Query that may be a BEGIN, COMMIT or ROLLBACK in a scope, or may end all scopes. All before it
@@ -345,8 +347,8 @@ judge_control(struct session *s, struct message *m, const char *sql, size_t byte
 	if (v != FORWARD)
 		return v;
 	g = transaction_parse(sql, bytes, s->rare->script->lexing);
-	if (g && executor_takes(s, g))
-		return executor_do(s, g, 'Q');
+	if (g && verbs_takes(s, g))
+		return verbs_do(s, g, 'Q');
 	grammar_free(g);
 	return judge_ordinary(s, m, m->effects.set, sql, bytes);
 }
@@ -374,7 +376,7 @@ judge_query(struct session *s, struct message *m, const char *sql, size_t bytes)
 		err_make(&e, ERR_SCOPE_SYNTAX, "there is no parameter $1 in a simple query");
 		return reply_refuse_message(s, m->type, &e);
 	}
-	return g ? executor_do(s, g, 'Q') : reply_refuse_message(s, m->type, &e);
+	return g ? verbs_do(s, g, 'Q') : reply_refuse_message(s, m->type, &e);
 }
 
 /* ---- the extended protocol ---- */
@@ -405,7 +407,7 @@ judge_ordinary(struct session *s, struct message *m, unsigned set, const char *s
 		return FORWARD;
 	if ((v = split_wait(s)) != FORWARD)
 		return v;
-	if (executor_admit(s, set, sql, bytes, &e))
+	if (verbs_admit(s, set, sql, bytes, &e))
 		return FORWARD;
 	/* In a transaction of the client's own, the error must fail that on the server too. */
 	if (e.id == ERR_SAVEPOINT_UNKNOWN && s->hold->lease.srv->progress.status == 'T') {
@@ -440,7 +442,7 @@ bind_control(struct session *s, const struct message *m, const char *sql, size_t
 	if ((v = end_scopes_by_reset(s, sql, bytes)) != FORWARD)
 		return v;
 	named.statement = transaction_parse(sql, bytes, s->rare->script->lexing);
-	if (named.statement && executor_takes(s, named.statement))
+	if (named.statement && verbs_takes(s, named.statement))
 		v = portal_message(s, m, &named);
 	grammar_free(named.statement);
 	return v;
@@ -471,7 +473,7 @@ parse_control(struct session *s, const struct message *m, const char *sql, size_
 	if (!scopes_expired(s))
 		return FORWARD;
 	g = transaction_parse(sql, bytes, s->rare->script->lexing);
-	ours = g && executor_takes(s, g);
+	ours = g && verbs_takes(s, g);
 	grammar_free(g);
 	return ours ? portal_parse(s, m, sql, bytes) : FORWARD;
 }

@@ -1,4 +1,5 @@
-/* keeper_inside: what keeper.c, keeper_move.c and listener.c share. Nobody else includes it. */
+/* keeper_inside: what keeper.c, keeper_read.c, keeper_move.c and listener.c share. Nobody else
+ * includes it. */
 #ifndef PGWITH_POOL_KEEPER_INSIDE_H
 #define PGWITH_POOL_KEEPER_INSIDE_H
 
@@ -71,6 +72,13 @@ void keeper_close_line(struct keeper *, int which, const char *why);
 void keeper_clear_line(struct keeper_line *);
 /* Ends all: the sessions that listen are told. */
 void keeper_lose(struct keeper *, const char *why);
+
+/* ---- keeper_read.c: what the server says, and what becomes of the requests by that ---- */
+
+/* Of `struct server_keeps`: the connection is there, and is given its parameters; it can be
+ * read. */
+void keeper_logged_in(struct server *);
+void keeper_readable(struct server *);
 /* Gives a notification to those who listen. */
 void keeper_dispatch(struct keeper *, const uint8_t *message, size_t bytes);
 

@@ -12,7 +12,7 @@
 #include "relay/quick.h"
 #include "session/batch.h"
 #include "session/end.h"
-#include "session/listening.h"
+#include "session/notifying.h"
 #include "session/script.h"
 #include "session/session.h"
 #include "session/site.h"
@@ -182,7 +182,7 @@ handle_messages(struct session *s, const uint8_t *data, size_t bytes)
 	if (s->rare->stack && !session_gone(s))
 		split_sync(s);
 	if (s->rare->listening && !session_gone(s))
-		listening_turn(s);
+		notifying_turn(s);
 	batch_check(s);
 	return at;
 }

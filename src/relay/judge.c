@@ -17,6 +17,7 @@
 #include "session/end.h"
 #include "session/expiry.h"
 #include "session/listening.h"
+#include "session/notifying.h"
 #include "session/raise.h"
 #include "session/readonly.h"
 #include "session/reply.h"
@@ -306,7 +307,7 @@ is_owed(const struct session *s)
 {
 	const struct progress *p;
 
-	if (stream_queued(&s->stream) > 0 || script_pending(s) || listening_owes(s))
+	if (stream_queued(&s->stream) > 0 || script_pending(s) || notifying_owes(s))
 		return true;
 	switch (s->state) {
 	case SESSION_WAITING:

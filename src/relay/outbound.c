@@ -16,6 +16,8 @@
 #include "session/end.h"
 #include "session/inquiry.h"
 #include "session/listening.h"
+#include "session/marking.h"
+#include "session/notifying.h"
 #include "session/readonly.h"
 #include "session/reply.h"
 #include "session/resets.h"
@@ -144,8 +146,8 @@ question_readable(struct session *s)
 		return;
 	if (session_in_setup(s)) {
 		after_setup(s);
-	} else if (listening_asks(s)) {
-		if (!listening_inquired(s))
+	} else if (marking_asks(s)) {
+		if (!marking_inquired(s))
 			return;
 		stream_resume(&s->stream);
 		if (s->context.resets == RESETS_NONE || script_waiting(s) || !saving_reset_again(s))
@@ -335,9 +337,9 @@ readable(struct lease *l)
 		bytes -= bytes_unasked(s, bytes);
 	if (p->errors != from.errors && (s->context.names || srv->prepared.tracked.stood))
 		reword_errors(s, &from, data,
-			      s->rare->listening ? listening_reworded(s, data, bytes) : bytes);
+			      s->rare->listening ? notifying_reworded(s, data, bytes) : bytes);
 	else if (bytes > 0 && s->rare->listening)
-		listening_reply(s, &from, data, bytes);
+		notifying_reply(s, &from, data, bytes);
 	else if (bytes > 0)
 		reply_send(s, data, bytes);
 	if (s->state != SESSION_ACTIVE)
@@ -364,7 +366,7 @@ readable(struct lease *l)
 		s->hold->discard_all_sent = false;
 	if (s->rare->stack)
 		executor_note_answer(s);
-	if (s->rare->listening && progress_at_rest(p) && listening_answered(s))
+	if (s->rare->listening && progress_at_rest(p) && marking_answered(s))
 		return;
 	if (s->context.resets != RESETS_NONE && progress_at_rest(p) && !script_waiting(s) &&
 	    saving_reset_again(s))

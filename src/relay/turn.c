@@ -7,7 +7,7 @@
 #include "relay/login.h"
 #include "relay/outbound.h"
 #include "session/batch.h"
-#include "session/listening.h"
+#include "session/notifying.h"
 #include "session/session.h"
 
 /* If the session has got the server that it waited for, begins with it. */
@@ -50,7 +50,7 @@ turn(struct session *s)
 		break;
 	}
 	if (s->rare->listening)
-		listening_turn(s);
+		notifying_turn(s);
 	batch_check(s);
 	inbound_check(s);
 }

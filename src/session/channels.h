@@ -67,7 +67,7 @@ struct listening {
 	unsigned done;    /* the first of the deeds: those of portals before, which were executed */
 	char *later;      /* a portal that may be executed later in the transaction, or NULL */
 	struct deed due;  /* what that one does */
-	bool owes_ready;  /* the client's ReadyForQuery is kept back: listening_turn() */
+	bool owes_ready;  /* the client's ReadyForQuery is kept back: notifying_turn() */
 	bool gives_first; /* GRANTED: the message waits until what is kept has been given */
 	bool synced;      /* likewise: the keeper has given all that was committed before it */
 	char *clearing;   /* CLEARS: the statement, as it is sent again; or NULL */

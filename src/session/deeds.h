@@ -17,6 +17,8 @@ struct session;
  * kept of a text, or of a transaction. What is beyond that is for the session's own server. */
 #define DEEDS_MAX 1000
 
+#define DEEDS_SQL_MAX (1024 * 1024) /* bytes of the LISTENs of a text and of a transaction */
+
 /* One LISTEN or UNLISTEN. */
 struct deed {
 	enum { LISTEN, UNLISTEN, UNLISTEN_ALL } what;

@@ -1,4 +1,4 @@
-/* kept: the notifications that are kept for a session until it may get them (listening.h), and
+/* kept: the notifications that are kept for a session until it may get them (notifying.h), and
  * their conversion to the encoding of its client, which is done by the keeper. */
 #ifndef PGWITH_SESSION_KEPT_H
 #define PGWITH_SESSION_KEPT_H

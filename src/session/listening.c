@@ -1,21 +1,14 @@
 #include "session/listening.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-#include "base/log.h"
-#include "base/mem.h"
 #include "pool/keeper.h"
 #include "pool/pool.h"
 #include "session/begin.h"
 #include "session/channels.h"
 #include "session/deeds.h"
-#include "session/end.h"
-#include "session/heard.h"
-#include "session/inquiry.h"
 #include "session/kept.h"
+#include "session/notifying.h"
 #include "session/outcome.h"
 #include "session/raise.h"
 #include "session/reply.h"
@@ -26,557 +19,7 @@
 #include "wire/msg.h"
 #include "wire/sqlclass.h"
 
-#define SQL_MAX    (1024 * 1024) /* of the LISTENs of a text and of a transaction */
-#define NAMES_MAX  (2 * DEEDS_MAX * (KEEPER_NAME + 1))
-#define READY_SIZE 6 /* bytes of a ReadyForQuery */
-
-/* ---- giving ---- */
-
-/* May the client get notifications now: is it outside of a transaction, between messages? */
-static bool
-may_give(const struct session *s)
-{
-	const struct progress *p;
-
-	if (stream_is_slow(&s->stream) || (s->rare->stack && scopes_open(s)) ||
-	    s->block.state != BLOCK_NONE || script_pending(s))
-		return false;
-	switch (s->state) {
-	case SESSION_IDLE:
-	case SESSION_WAITING:
-		return true;
-	case SESSION_ACTIVE:
-		p = &s->hold->lease.srv->progress;
-		return progress_at_rest(p) && p->status == 'I' && !p->extended;
-	default:
-		return false;
-	}
-}
-
-/* Does anything wait for the client? */
-static bool
-is_kept(const struct session *s)
-{
-	const struct listening *li = s->rare->listening;
-
-	return li->kept.len > 0 || li->converted.len > 0;
-}
-
-static void
-give(struct session *s)
-{
-	struct listening *li = s->rare->listening;
-
-	while (is_kept(s) && may_give(s)) {
-		const char *other = kept_other_encoding(s);
-		struct buf *from = li->converted.len > 0 ? &li->converted : &li->kept;
-		size_t n = kept_portion(from, other && from == &li->kept);
-
-		if (n == 0) {
-			kept_convert(s, other);
-			return;
-		}
-		s->pool->stats.sent += n;
-		reply_send(s, buf_data(from), n);
-		buf_drop(from, n);
-	}
-	kept_count(s);
-}
-
-/* The session listens, and has to end. */
-static bool
-must_end(struct session *s)
-{
-	struct listening *li = s->rare->listening;
-	struct err e;
-
-	if (session_gone(s) || (li->lost == NULL && !li->overflown))
-		return false;
-	if (li->lost)
-		err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, li->lost);
-	else
-		err_make(&e, ERR_LISTEN_SLOW,
-			 li->in_the_way ? (unsigned)(s->site->conf->listen_memory / 1024 / 1024)
-					: KEPT_MAX / 1024 / 1024);
-	if (li->in_the_way)
-		err_detail(&e, "Those of all sessions are more than listen_memory, and this one "
-			       "has kept the most.");
-	session_fail(s, &e);
-	err_clear(&e);
-	return true;
-}
-
-/* A message was passed that LISTENs or UNLISTENs in a transaction: has it succeeded, and does the
- * transaction go on? Then it gets a mark. */
-static bool
-must_mark(const struct session *s)
-{
-	const struct listening *li = s->rare->listening;
-	const struct progress *p = &s->hold->lease.srv->progress;
-
-	return li->state == LISTENING_PASSED && (li->purpose == INSIDE || li->purpose == AMONG) &&
-	       li->executed && !li->mixed && p->error[0] == 0 && p->status == 'T';
-}
-
-/* Is the ReadyForQuery that comes now one behind which notifications may be given, or one that
- * waits for the mark? */
-static bool
-must_keep_ready(const struct session *s)
-{
-	const struct listening *li = s->rare->listening;
-
-	if (s->state == SESSION_ACTIVE && progress_at_rest(&s->hold->lease.srv->progress) &&
-	    must_mark(s))
-		return true;
-	return (li->listener.listens > 0 || li->state == LISTENING_PASSED) && may_give(s);
-}
-
-/* The status in the ReadyForQuery that is kept back. */
-static char
-ready_status(const struct session *s)
-{
-	return s->state == SESSION_ACTIVE ? s->hold->lease.srv->progress.status : 'I';
-}
-
-static void
-owe_ready(struct session *s)
-{
-	s->rare->listening->owes_ready = true;
-	s->rare->listening->synced = false;
-	session_wake(s);
-}
-
-void
-listening_reply(struct session *s, const struct reword_from *from, const uint8_t *data,
-		size_t bytes)
-{
-	if (heard_send(s, from, data, bytes, must_keep_ready(s)))
-		owe_ready(s);
-}
-
-size_t
-listening_reworded(struct session *s, const uint8_t *data, size_t bytes)
-{
-	const uint8_t ready[READY_SIZE] = {'Z', 0, 0, 0, 5, (uint8_t)ready_status(s)};
-
-	heard_flush(s);
-	if (!must_keep_ready(s) || bytes < READY_SIZE ||
-	    memcmp(data + bytes - READY_SIZE, ready, READY_SIZE) != 0)
-		return bytes;
-	owe_ready(s);
-	return bytes - READY_SIZE;
-}
-
-/* PostgreSQL gives a session what was committed before the end of its own transaction, by itself
- * too, ahead of the ReadyForQuery. So that is kept back until the keeper has come as far. In a
- * transaction, it has waited for the mark only. */
-static void
-give_ready(struct session *s)
-{
-	struct listening *li = s->rare->listening;
-	char status = ready_status(s);
-	struct buf out;
-
-	if (li->state >= LISTENING_PASSED ||
-	    (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE) || li->listener.syncing)
-		return;
-	if (status == 'I' && !li->synced && li->listener.listens > 0) {
-		keeper_sync(&li->listener);
-		return;
-	}
-	give(s);
-	/* A client that is slow gets the rest of them when it has taken these. */
-	if (li->listener.converting || session_gone(s) ||
-	    (status == 'I' && is_kept(s) && stream_is_slow(&s->stream)))
-		return;
-	li->owes_ready = false;
-	buf_init(&out, READY_SIZE);
-	msg_ready(&out, status);
-	reply_send_buf(s, &out);
-	buf_clear(&out);
-	stream_resume(&s->stream);
-	session_wake(s);
-}
-
-void
-listening_turn(struct session *s)
-{
-	kept_count(s);
-	if (must_end(s))
-		return;
-	if (s->rare->listening->owes_ready)
-		give_ready(s);
-	else
-		give(s);
-	if (s->rare->listening->gives_first && !session_gone(s) && !is_kept(s)) {
-		s->rare->listening->gives_first = false;
-		stream_resume(&s->stream);
-		session_wake(s);
-	}
-	/* From here on its messages go the quick way again. */
-	if (s->state == SESSION_IDLE && channels_unused(s))
-		channels_free(s);
-}
-
-bool
-listening_owes(const struct session *s)
-{
-	return s->rare->listening && s->rare->listening->owes_ready;
-}
-
-void
-listening_discard(struct session *s)
-{
-	struct listening *li = s->rare->listening;
-
-	if (li == NULL)
-		return;
-	listener_drop_all(&li->listener, false);
-	kept_drop_others(li);
-}
-
-/* ---- the end of a transaction: what has become of its deeds ---- */
-
-static void
-enter_saving(struct session *s)
-{
-	if (s->state != SESSION_SAVING)
-		session_set_state(s, SESSION_SAVING);
-	stream_pause(&s->stream);
-}
-
-static void
-cannot_look(struct session *s, const char *why)
-{
-	struct err e;
-
-	err_make(&e, ERR_LISTEN_LOST, s->pool->conf->name, why);
-	session_fail(s, &e);
-	err_clear(&e);
-}
-
-/* Turns the session's own statement_timeout off, for one text of several statements. */
-#define PATIENT "SET LOCAL statement_timeout = 0; "
-
-static void
-look(struct session *s)
-{
-	struct buf sql;
-
-	buf_init(&sql, SQL_MAX);
-	if (inquiry_state(s) == INQUIRY_CUT_SHORT)
-		buf_add_fmt(&sql, PATIENT);
-	outcome_question(s->rare->listening, &sql);
-	if (s->rare->listening->state != LISTENING_LOOKS)
-		channels_set_state(s, LISTENING_LOOKS);
-	enter_saving(s);
-	if (sql.failed) {
-		buf_clear(&sql);
-		cannot_look(s, "too many names have to be read");
-		return;
-	}
-	inquiry_ask(s, (char *)buf_data(&sql),
-		    s->hold->lease.srv->progress.muted ? INQUIRY_PASSES_NOTHING
-						       : INQUIRY_PASSES_AT_END,
-		    INQUIRY_ROWS | INQUIRY_AGAIN);
-	buf_clear(&sql);
-}
-
-/* The server has told what it listens to. Returns true if it is to be told to end that, or if the
- * session has ended. */
-static bool
-take_look(struct session *s)
-{
-	struct listening *li = s->rare->listening;
-	struct deed_names told, names;
-	struct buf sql;
-	bool listens, lost;
-
-	deed_names_init(&told);
-	deed_names_init(&names);
-	buf_init(&sql, SQL_MAX);
-	outcome_told(li, inquiry_rows(s), &told);
-	outcome_names(li, &told, &names);
-	outcome_keep(li, &names);
-	listens = outcome_unlisten(li, &told, &sql);
-	s->hold->pinned &= ~(unsigned)SQLCLASS_LISTEN;
-	/* With pin = off, what would pin the session is discarded. If the client was told that it
-	 * listens, it is ended. */
-	if (listens && s->context.pin)
-		s->hold->pinned |= SQLCLASS_LISTEN;
-	s->hold->discard |= listens && !s->context.pin;
-	lost = listens && !s->context.pin && outcome_is_missing(li, &told);
-	kept_drop_others(li);
-	channels_forget_transaction(li);
-	deed_names_clear(&told);
-	deed_names_clear(&names);
-	/* Not more than the keeper's channels and the marks: that fits. */
-	if (sql.failed)
-		s->hold->discard = true;
-	if (lost) {
-		buf_clear(&sql);
-		cannot_look(s, "it was not there at the COMMIT, and pin is off");
-		return true;
-	}
-	if (sql.len > 1 && !sql.failed) {
-		channels_set_state(s, LISTENING_CLEARS);
-		free(li->clearing);
-		li->clearing = mem_printf(PATIENT "%s", (char *)buf_data(&sql));
-		inquiry_ask(s, li->clearing + sizeof PATIENT - 1, s->rare->inquiry->passes,
-			    INQUIRY_AGAIN);
-	}
-	buf_clear(&sql);
-	return li->state == LISTENING_CLEARS;
-}
-
-/* The deeds of the message are the transaction's, and have this mark. */
-static void
-join_transaction(struct session *s, unsigned number)
-{
-	struct listening *li = s->rare->listening;
-
-	if (li->ntx == 0 && getrandom(&li->random, sizeof li->random, 0) != sizeof li->random)
-		log_fatal("session", s->id, "no random numbers");
-	if (li->deeds.count > 0)
-		li->tx = mem_realloc(li->tx, (li->ntx + li->deeds.count) * sizeof *li->tx);
-	for (unsigned i = 0; i < li->deeds.count; i++) {
-		li->tx[li->ntx++] = (struct marked){li->deeds.list[i], number};
-		li->deeds.list[i].spelled = NULL;
-	}
-	deeds_drop(&li->deeds);
-}
-
-/* A cancel that comes late, or a short statement_timeout, may hit the mark. The client's
- * transaction should not fail because of that: hence the savepoint. If it hits that one, the
- * transaction has failed, and the client is told: tell_failure(). */
-static void
-send_mark(struct session *s)
-{
-	struct listening *li = s->rare->listening;
-	char name[OUTCOME_MARK];
-	struct buf sql;
-
-	li->attempts++;
-	li->undoing = false;
-	outcome_mark(li, li->marks, name);
-	buf_init(&sql, 1024);
-	buf_add_str(&sql, "SAVEPOINT pgwith_mark");
-	buf_add_fmt(&sql, "LISTEN \"%s\"", name);
-	buf_add_u8(&sql, 0);
-	buf_add_str(&sql, "RELEASE SAVEPOINT pgwith_mark");
-	inquiry_ask_apart(s, (char *)buf_data(&sql), sql.len, INQUIRY_PASSES_AT_END);
-	buf_clear(&sql);
-}
-
-static void
-mark(struct session *s)
-{
-	struct listening *li = s->rare->listening;
-
-	li->marks++;
-	li->attempts = 0;
-	join_transaction(s, li->marks);
-	channels_set_state(s, LISTENING_MARKS);
-	enter_saving(s);
-	send_mark(s);
-}
-
-static void
-keep_failure(struct session *s)
-{
-	struct buf *failure = &s->rare->listening->failure;
-	const struct buf *error = inquiry_error(s);
-
-	buf_reset(failure);
-	buf_add(failure, buf_data(error), error->len);
-}
-
-/* The transaction has failed in the mark: the client gets the error ahead of its ReadyForQuery. */
-static void
-tell_failure(struct session *s)
-{
-	struct buf *failure = &s->rare->listening->failure;
-
-	if (s->hold->lease.srv->progress.status == 'E' && failure->len > 0)
-		reply_send_buf(s, failure);
-	buf_clear(failure);
-}
-
-/* The mark has been answered, or its undoing. Returns true if more is asked. */
-static bool
-mark_again(struct session *s)
-{
-	static const char undo[] = "ROLLBACK TO SAVEPOINT pgwith_mark\0"
-				   "RELEASE SAVEPOINT pgwith_mark";
-	struct listening *li = s->rare->listening;
-
-	/* If there is no such savepoint (3B001), nothing can be undone. */
-	if (s->hold->lease.srv->progress.status == 'E' &&
-	    strcmp(inquiry_sqlstate(s), "3B001") != 0) {
-		if (!li->undoing)
-			keep_failure(s);
-		li->undoing = true;
-		inquiry_ask_apart(s, undo, sizeof undo, INQUIRY_PASSES_AT_END);
-		return true;
-	}
-	if (!li->undoing || s->hold->lease.srv->progress.status != 'T')
-		return false;
-	if (li->attempts < INQUIRY_ATTEMPTS) {
-		send_mark(s);
-		return true;
-	}
-	/* It cannot be marked: the server listens by itself. */
-	s->hold->pinned |= SQLCLASS_LISTEN;
-	s->hold->pins_doubtful = true;
-	return false;
-}
-
-bool
-listening_asks(const struct session *s)
-{
-	const struct listening *li = s->rare->listening;
-
-	return li && (li->state == LISTENING_MARKS || li->state == LISTENING_LOOKS ||
-		      li->state == LISTENING_CLEARS);
-}
-
-bool
-listening_inquired(struct session *s)
-{
-	struct listening *li = s->rare->listening;
-	enum inquiry_state how = inquiry_take(s);
-
-	if (s->state != SESSION_SAVING)
-		return false;
-	if (how == INQUIRY_CUT_SHORT && li->state == LISTENING_LOOKS) {
-		look(s);
-		return false;
-	}
-	if (how == INQUIRY_CUT_SHORT) {
-		inquiry_ask(s, li->clearing, s->rare->inquiry->passes, INQUIRY_AGAIN);
-		return false;
-	}
-	if (li->state == LISTENING_MARKS && mark_again(s))
-		return false;
-	if (how == INQUIRY_FAILED && li->state != LISTENING_MARKS) {
-		cannot_look(s, inquiry_message(s));
-		return false;
-	}
-	if (li->state == LISTENING_LOOKS && inquiry_is_too_long(s) && li->ntx > 0) {
-		cannot_look(s, "the server listens to too many channels");
-		return false;
-	}
-	if (li->state == LISTENING_LOOKS && take_look(s))
-		return false;
-	if (li->state == LISTENING_MARKS)
-		tell_failure(s);
-	channels_set_state(s, LISTENING_QUIET);
-	s->hold->lease.srv->progress.muted = false;
-	session_set_state(s, SESSION_ACTIVE);
-	inquiry_forget(s);
-	session_wake(s);
-	return true;
-}
-
-/* A transaction has ended, or something that may have listened. Is the server to be asked what it
- * listens to? */
-static bool
-must_look(const struct session *s)
-{
-	const struct listening *li = s->rare->listening;
-
-	return s->hold->lease.srv->progress.status == 'I' && !script_waiting(s) &&
-	       !(s->rare->stack && scopes_open(s)) &&
-	       (li->ntx > 0 || (li->suspect && li->listener.listens > 0));
-}
-
-/* The server has answered a message that concerns what the session listens to. Returns true if it
- * is asked something now. */
-static bool
-passed_answered(struct session *s)
-{
-	struct listening *li = s->rare->listening;
-	const struct progress *p = &s->hold->lease.srv->progress;
-	bool good = p->error[0] == 0;
-
-	switch (li->purpose) {
-	case INSIDE:
-	case AMONG:
-		if (must_mark(s)) {
-			mark(s);
-			return true;
-		}
-		if (!li->executed && good && p->status == 'T' && !li->mixed &&
-		    channels_set_later(li))
-			break;
-		/* It is not known what has become of it. */
-		if (p->status == 'I' || li->mixed || (good && !li->executed)) {
-			s->hold->pinned |= SQLCLASS_LISTEN;
-			s->hold->pins_doubtful = true;
-			/* With pin = off that must not be lost in silence: take_look(). */
-			if (good && !s->context.pin)
-				join_transaction(s, 0);
-			if (must_look(s)) {
-				look(s);
-				return true;
-			}
-		}
-		break;
-	case SINGLE:
-		channels_settle(li);
-		if (!good)
-			deeds_drop(&li->deeds);
-		look(s);
-		return true;
-	case COMMIT:
-		if (p->status == 'I') {
-			look(s);
-			return true;
-		}
-		s->hold->lease.srv->progress.muted = false;
-		break;
-	default:
-		channels_settle(li);
-		good = good && li->executed;
-		if (good && p->status == 'I' && deeds_ask(&li->deeds)) {
-			look(s);
-			return true;
-		}
-		if (good && p->status == 'I')
-			outcome_do(li);
-		deeds_drop(&li->deeds);
-		if (must_look(s)) {
-			look(s);
-			return true;
-		}
-		break;
-	}
-	deeds_drop(&li->deeds);
-	li->mixed = false;
-	channels_set_state(s, LISTENING_QUIET);
-	stream_resume(&s->stream);
-	session_wake(s);
-	return false;
-}
-
-bool
-listening_answered(struct session *s)
-{
-	struct listening *li = s->rare->listening;
-
-	/* What has come meanwhile is given when this has been dealt with. */
-	if (li->kept.len > 0)
-		session_wake(s);
-	if (li->state == LISTENING_PASSED)
-		return passed_answered(s);
-	if (li->state == LISTENING_QUIET && must_look(s)) {
-		look(s);
-		return true;
-	}
-	return false;
-}
-
-/* ---- judging ---- */
+#define NAMES_MAX (2 * DEEDS_MAX * (KEEPER_NAME + 1))
 
 static enum verdict
 hold(struct session *s)
@@ -592,7 +35,7 @@ answer_query(struct session *s)
 	struct listening *li = s->rare->listening;
 	struct buf out;
 
-	buf_init(&out, SQL_MAX);
+	buf_init(&out, DEEDS_SQL_MAX);
 	for (unsigned i = 0; i < li->deeds.count; i++)
 		msg_complete(&out, li->deeds.list[i].what == LISTEN ? "LISTEN" : "UNLISTEN");
 	outcome_do(li);
@@ -650,7 +93,7 @@ ask(struct session *s, enum purpose purpose, struct buf *sql)
 	return hold(s);
 }
 
-/* The message goes to the server: listening_sent() is called then. */
+/* The message goes to the server: listening_judged() notes that. */
 static enum verdict
 pass(struct session *s, enum purpose purpose)
 {
@@ -796,7 +239,7 @@ pass_ends(struct session *s, struct deeds *d)
 	set_deeds(s, d);
 	if (!any)
 		return pass(s, ENDS);
-	buf_init(&sql, SQL_MAX);
+	buf_init(&sql, DEEDS_SQL_MAX);
 	v = ask(s, ENDS, &sql);
 	buf_clear(&sql);
 	return v;
@@ -858,7 +301,7 @@ judge_text(struct session *s, struct message *m, unsigned set, const char *text,
 	struct buf sql;
 	enum verdict v;
 
-	buf_init(&sql, SQL_MAX);
+	buf_init(&sql, DEEDS_SQL_MAX);
 	deeds_read(s, text, bytes, inside || type == 'B', &d, &sql);
 	if (d.count > 0 && listens_by_keeper(s, &d))
 		channels_need(s);
@@ -928,7 +371,7 @@ judge_unsynced(struct session *s, struct message *m)
 
 	if (channels_count(s) == 0)
 		return FORWARD;
-	buf_init(&sql, SQL_MAX);
+	buf_init(&sql, DEEDS_SQL_MAX);
 	deeds_read(s, m->sql, m->sql_bytes, true, &d, &sql);
 	note_when(s, m);
 	if (is_inside(s)) {
@@ -964,7 +407,7 @@ judge_query(struct session *s, struct message *m, bool after_refusal)
 		return judge_discard_all(s, m);
 	if (!commits)
 		return judge_text(s, m, m->effects.set, m->sql, m->sql_bytes, after_refusal);
-	buf_init(&sql, SQL_MAX);
+	buf_init(&sql, DEEDS_SQL_MAX);
 	v = ask(s, COMMIT, &sql);
 	buf_clear(&sql);
 	return v;
@@ -998,7 +441,7 @@ judge_bind(struct session *s, struct message *m, bool after_refusal)
 		return judge_discard_all(s, m);
 	if (!commits_deeds(s, set) || after_refusal)
 		return FORWARD;
-	buf_init(&sql, SQL_MAX);
+	buf_init(&sql, DEEDS_SQL_MAX);
 	v = ask(s, COMMIT, &sql);
 	buf_clear(&sql);
 	return v;
@@ -1065,7 +508,7 @@ note_bound(struct session *s, const struct message *m)
 	    !(statement_bound(s, m->statement, &text, &bytes) &
 	      (SQLCLASS_LISTEN | SQLCLASS_UNLISTEN)))
 		return;
-	buf_init(&sql, SQL_MAX);
+	buf_init(&sql, DEEDS_SQL_MAX);
 	deeds_read(s, text, bytes, true, &d, &sql);
 	if (has_room(s, &d))
 		channels_add_portal(s, m->portal, &d);
@@ -1108,7 +551,7 @@ judge_later(struct session *s, const struct message *m)
 }
 
 /* A session that listens gets each ReadyForQuery behind the notifications that belong before it:
- * listening_reply(). So what stands behind an exchange waits until that is answered. */
+ * notifying_reply(). So what stands behind an exchange waits until that is answered. */
 static bool
 waits_for_ready(const struct session *s, const struct message *m)
 {
@@ -1126,13 +569,7 @@ waits_for_ready(const struct session *s, const struct message *m)
 static bool
 must_give_first(struct session *s)
 {
-	const struct listening *li = s->rare->listening;
-
-	if (li->purpose == COMMIT)
-		return false;
-	give(s);
-	return !session_gone(s) && is_kept(s) &&
-	       (li->listener.converting || stream_is_slow(&s->stream));
+	return s->rare->listening->purpose != COMMIT && notifying_waits(s);
 }
 
 enum verdict
@@ -1193,4 +630,15 @@ listening_judge(struct session *s, struct message *m)
 	if (m->type == 'B' && li)
 		return judge_bind(s, m, was == LISTENING_REFUSED);
 	return FORWARD;
+}
+
+void
+listening_discard(struct session *s)
+{
+	struct listening *li = s->rare->listening;
+
+	if (li == NULL)
+		return;
+	listener_drop_all(&li->listener, false);
+	kept_drop_others(li);
 }

@@ -11,18 +11,14 @@
  * then on their notifications are kept. When it is answered, the server is asked what it listens
  * to: the marks say what has survived. The server ends to listen, and the keeper goes on.
  *
- * All else goes to the session's own server, and pins the session there. How far it is: channels.h.
+ * All else goes to the session's own server, and pins the session there.
  *
- * A session gets notifications as from PostgreSQL: outside of a transaction, between messages,
- * ahead of ReadyForQuery or while it idles. Until then they are kept, up to LISTENING_MAX bytes. */
+ * This module judges the client's messages. How far the session is: channels.h; marks, and what the
+ * server is asked: marking.h; how the client gets its notifications: notifying.h. */
 #ifndef PGWITH_SESSION_LISTENING_H
 #define PGWITH_SESSION_LISTENING_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "session/message.h"
-#include "session/reword.h"
 #include "session/session.h"
 
 /* These texts concern it, or may. */
@@ -33,36 +29,12 @@
  * rare->listening. */
 enum verdict listening_judge(struct session *, struct message *);
 
-/* Is the client's ReadyForQuery kept back until the keeper has come as far? */
-bool listening_owes(const struct session *);
-
-/* The end of a turn, or of an event: gives the client what is kept for it, as far as that is
- * possible now. Ends the session if the keeper is lost, or too much is kept. */
-void listening_turn(struct session *);
-
-/* Sends what the server has answered since `from`; ahead of its last ReadyForQuery goes what is
- * kept. */
-void listening_reply(struct session *, const struct reword_from *from, const uint8_t *data,
-		     size_t bytes);
-
-/* The same, if reword_errors() sends it. Returns how many of the bytes that has to send. */
-size_t listening_reworded(struct session *, const uint8_t *data, size_t bytes);
-
 /* The verdict on a message that listening_judge() has let pass to the server, at the end. Also when
  * it is refused after it has waited. */
 void listening_judged(struct session *, enum verdict);
 
 /* Which of these SQLCLASS_... bits of a message, with pin = off, would still pin the session? */
 unsigned listening_pins(const struct session *, const struct message *, unsigned set);
-
-/* The server of the session has answered all, and is at rest. Returns true if it is asked
- * something: the session is in SESSION_SAVING then. */
-bool listening_answered(struct session *);
-
-/* SESSION_SAVING: is that so? Then listening_inquired() takes the answer. It returns true when
- * there is no more to be asked: the session is ACTIVE again. */
-bool listening_asks(const struct session *);
-bool listening_inquired(struct session *);
 
 /* The client's DISCARD ALL has succeeded. */
 void listening_discard(struct session *);

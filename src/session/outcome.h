@@ -1,5 +1,5 @@
 /* outcome: what has become of the LISTENs and UNLISTENs of a transaction, by what its server says
- * that it listens to: the marks (listening.h) of those that have survived are among that. */
+ * that it listens to: the marks (marking.h) of those that have survived are among that. */
 #ifndef PGWITH_SESSION_OUTCOME_H
 #define PGWITH_SESSION_OUTCOME_H
 

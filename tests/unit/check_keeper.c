@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "loop/loop.h"
 #include "pool/pool.h"
+#include "wire/frame.h"
 
 #include "loops.h"
 #include "pool/keeper.c"
@@ -205,7 +206,7 @@ says(unsigned number, struct buf *b, size_t piece)
 		at += n;
 		if (server && server->keeper)
 			for (int turns = 0; turns < 2; turns++)
-				readable(server);
+				keeper_readable(server);
 	}
 	buf_clear(b);
 	buf_init(b, 1024 * 1024);
@@ -390,7 +391,7 @@ START_TEST(lost_connection)
 	ask_for(1, "LISTEN b", "b", false);
 	close(backend[0]);
 	backend[0] = -1;
-	readable(pool->keeper->line[0].srv);
+	keeper_readable(pool->keeper->line[0].srv);
 	ck_assert_uint_eq(heard[0].losses, 1);
 	ck_assert_uint_eq(heard[0].failures, 0);
 	ck_assert_uint_eq(heard[1].losses, 0);
@@ -415,7 +416,7 @@ begin_moving(void)
 	says(0, &b, 1000);
 	keeper_set_state(k, KEEPER_MOVING);
 	make_line(1);
-	logged_in(k->line[1].srv);
+	keeper_logged_in(k->line[1].srv);
 	add_done(&b, "SELECT 3");
 	says(1, &b, 1000);
 	ck_assert_ptr_nonnull(k->line[0].srv);
@@ -524,7 +525,7 @@ START_TEST(stays_behind_the_mark)
 	if (_i == 0) {
 		close(backend[1]);
 		backend[1] = -1;
-		readable(k->line[1].srv);
+		keeper_readable(k->line[1].srv);
 		ck_assert_str_eq(keeper_state_name(pool), "ready");
 	} else {
 		keeper_move(pool);

@@ -4,6 +4,7 @@
 
 #include "admin/command.h"
 #include "admin/metrics.h"
+#include "admin/scrape.h"
 #include "base/mem.h"
 #include "shop.h"
 
@@ -195,11 +196,11 @@ times(const struct buf *text, const char *words)
 static void
 write_whole(const struct daemon *d, bool openmetrics, struct buf *out)
 {
-	struct metrics_run *run = metrics_begin(d, openmetrics, out);
+	struct scrape *run = scrape_begin(d, openmetrics, out);
 
-	while (!metrics_go_on(run))
+	while (!scrape_go_on(run))
 		continue;
-	metrics_end(run);
+	scrape_end(run);
 }
 
 /* No part is much longer than it should be, and all parts together are the text. */
@@ -208,7 +209,7 @@ START_TEST(parts_are_the_text)
 	struct conf_pool confs[MANY];
 	struct shop shop;
 	struct pool *pools = open_many(&shop, confs);
-	struct metrics_run *run;
+	struct scrape *run;
 	struct buf whole, parts;
 	unsigned n = 0, before = 0;
 	bool last;
@@ -216,16 +217,16 @@ START_TEST(parts_are_the_text)
 	buf_init(&whole, BUF_MAX);
 	buf_init(&parts, BUF_MAX);
 	write_whole(&shop.d, true, &whole);
-	run = metrics_begin(&shop.d, true, &parts);
+	run = scrape_begin(&shop.d, true, &parts);
 	do {
-		last = metrics_go_on(run);
+		last = scrape_go_on(run);
 		n++;
-		ck_assert_uint_lt(parts.len - before, METRICS_PART + 8192);
+		ck_assert_uint_lt(parts.len - before, SCRAPE_PART + 8192);
 		before = parts.len;
 	} while (!last);
-	metrics_end(run);
+	scrape_end(run);
 	ck_assert_uint_gt(n, 5);
-	ck_assert_uint_ge(n, whole.len / (METRICS_PART + 8192));
+	ck_assert_uint_ge(n, whole.len / (SCRAPE_PART + 8192));
 	/* The times of the process are others by now. */
 	ck_assert_uint_eq(times(&parts, "\n"), times(&whole, "\n"));
 	for (unsigned i = 0; i < MANY; i++) {
@@ -251,15 +252,15 @@ START_TEST(pools_go_between_parts)
 	struct conf_pool confs[MANY];
 	struct shop shop;
 	struct pool *pools = open_many(&shop, confs);
-	struct metrics_run *run;
+	struct scrape *run;
 	struct buf whole, parts;
 	unsigned gone = 0;
 
 	buf_init(&whole, BUF_MAX);
 	buf_init(&parts, BUF_MAX);
 	write_whole(&shop.d, false, &whole);
-	run = metrics_begin(&shop.d, false, &parts);
-	while (!metrics_go_on(run)) {
+	run = scrape_begin(&shop.d, false, &parts);
+	while (!scrape_go_on(run)) {
 		struct pool *pool = &pools[gone * 37 % (MANY - 1)];
 
 		list_remove(&shop.d.site.pools.list, &pool->node);
@@ -268,7 +269,7 @@ START_TEST(pools_go_between_parts)
 		memset(pool, 0xee, sizeof *pool);
 		gone++;
 	}
-	metrics_end(run);
+	scrape_end(run);
 	ck_assert_uint_gt(gone, 5);
 	ck_assert_uint_eq(times(&parts, "# TYPE "), times(&whole, "# TYPE "));
 	ck_assert_uint_eq(times(&parts, "{pool=\"p099\""), times(&whole, "{pool=\"p099\""));
@@ -305,13 +306,13 @@ START_TEST(the_console_shows_it_in_portions)
 
 	buf_init(&whole, BUF_MAX);
 	buf_init(&out, BUF_MAX);
-	for (result = metrics_show(&call, &e); result == -E_AGAIN; n++) {
+	for (result = scrape_show(&call, &e); result == -E_AGAIN; n++) {
 		ck_assert(show_ids_left(&ids));
 		ck_assert_uint_gt(r.count, before);
 		/* A line has 40 bytes at least. */
-		ck_assert_uint_lt(r.count - before, (METRICS_PART + 8192) / 40);
+		ck_assert_uint_lt(r.count - before, (SCRAPE_PART + 8192) / 40);
 		before = r.count;
-		result = metrics_show_go_on(&call, &e);
+		result = scrape_show_go_on(&call, &e);
 	}
 	ck_assert_int_eq(result, 0);
 	ck_assert(!show_ids_left(&ids));
@@ -321,7 +322,7 @@ START_TEST(the_console_shows_it_in_portions)
 	ck_assert_uint_eq(times(&out, "{pool=\"p042\""), times(&whole, "{pool=\"p042\""));
 	buf_clear(&out);
 	/* The client goes before the end. */
-	ck_assert_int_eq(metrics_show(&call, &e), -E_AGAIN);
+	ck_assert_int_eq(scrape_show(&call, &e), -E_AGAIN);
 	show_ids_clear(&ids);
 	ck_assert(!show_ids_left(&ids));
 	buf_clear(&out);
@@ -336,14 +337,14 @@ START_TEST(it_ends_in_between)
 	struct conf_pool confs[MANY];
 	struct shop shop;
 	struct pool *pools = open_many(&shop, confs);
-	struct metrics_run *run;
+	struct scrape *run;
 	struct buf parts;
 
 	buf_init(&parts, BUF_MAX);
-	run = metrics_begin(&shop.d, false, &parts);
-	ck_assert(!metrics_go_on(run));
-	ck_assert(!metrics_go_on(run));
-	metrics_end(run);
+	run = scrape_begin(&shop.d, false, &parts);
+	ck_assert(!scrape_go_on(run));
+	ck_assert(!scrape_go_on(run));
+	scrape_end(run);
 	buf_clear(&parts);
 	close_many(&shop, pools, confs);
 }
