@@ -182,6 +182,10 @@ def temporary_tables(t):
     lab.same("in one text", of_a(how + "; INSERT INTO x VALUES (1); SELECT n FROM x", "TABLE x", "BEGIN; " + how + "; COMMIT; " + how +
                                  "; SELECT count(*) FROM x"))
     lab.same("with a role", of_a("BEGIN", how, "SET LOCAL ROLE pg_monitor", "COMMIT", "TABLE x", "SELECT current_user"))
+    t.sql(FUNCTIONS)
+    for does in "SELECT as_low()", "SELECT as_other()", "SET LOCAL ROLE low":
+        for first in (), ("SET ROLE low",), ("SET work_mem = '7MB'",):
+            lab.same("behind a role, " + does, of_a(*first, "BEGIN", "CREATE TEMP TABLE x (n int) ON COMMIT DROP", does, "COMMIT", "TABLE x", SEEN))
     lab.same("kept", of_a("BEGIN", how.replace("DROP", "PRESERVE ROWS"), "INSERT INTO x VALUES (1)", "COMMIT", "TABLE x", "DROP TABLE x"))
     for how in ("CREATE TEMP TABLE x (n int) ON COMMIT DELETE ROWS", wire.extended("CREATE TEMP TABLE x (n int) ON COMMIT DELETE ROWS") + wire.sync(),
                 'CREATE TEMP TABLE U&"x" (n int) ON COMMIT DROP'):
