@@ -21,7 +21,7 @@
 #include "loop/timer.h"
 
 /* Raise it whenever a ..._pack() function writes something else than before. */
-#define HANDOVER_VERSION 42
+#define HANDOVER_VERSION 43
 
 struct daemon;
 

@@ -285,6 +285,7 @@ server_values_pack(struct pack *p, struct server *srv)
 	PACK(p, srv->sequences);
 	pack_str(p, &srv->context);
 	PACK(p, srv->lingers);
+	PACK(p, srv->context_changed);
 	told_pack(p, &srv->pool->all->told, &srv->told);
 	told_pack(p, &srv->pool->all->told, &srv->told_at_login);
 	told_pack(p, &srv->pool->all->told, &srv->own);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/trace.h"
+#include "pool/hold.h"
 #include "pool/pool.h"
 
 #define TO(state) (1u << (state))
@@ -349,12 +350,23 @@ stop_holding(struct lease *l)
 	stream_resume(&l->srv->stream);
 }
 
+/* In a joined scope, what the lease has sent may go on without it. May it have set parameters? */
+static void
+note_changes(struct lease *l)
+{
+	const struct hold *h = hold_of(l);
+
+	if (l->pool->own_conf)
+		l->srv->context_changed = h->changed || (h->pinned & HOLD_PIN_SETTING);
+}
+
 static struct server *
 release_server(struct lease *l)
 {
 	struct server *srv = l->srv;
 
 	stop_holding(l);
+	note_changes(l);
 	srv->lease = NULL;
 	set_none(l);
 	return srv;
@@ -401,6 +413,7 @@ lease_clean(struct lease *l, enum cleanup_why why, struct todo *todo, bool keep,
 
 	lease_set_state(l, LEASE_CLEANING);
 	stop_holding(l);
+	note_changes(l);
 	l->since_us = loop_now_us(l->pool->all->loop);
 	server_clean(srv, why, todo, keep, discard || srv->prepared.stale);
 }

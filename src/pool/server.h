@@ -85,6 +85,9 @@ struct server {
 	/* That of a joined scope's members: a member may have set parameters for its transaction
 	 * that are still set. They are reset when the server is next given a session's. */
 	bool lingers;
+	/* The same server, while CLEANING: the lease may have set parameters, so `context` may not
+	 * be all. */
+	bool context_changed;
 	unsigned cancels; /* CancelRequests under way */
 	/* it is closed instead of becoming idle. Not a state, because the lease goes on */
 	bool retiring;

@@ -486,7 +486,7 @@ unit_read_row_(struct unit *u, const uint8_t *body, size_t bytes)
 		   lengths[0] < sizeof u->written) {
 		memcpy(u->written, values[0], lengths[0]);
 		u->written[lengths[0]] = 0;
-		if (strspn(u->written, "0123456789") != lengths[0])
+		if (strspn(u->written, "-0123456789") != lengths[0])
 			u->written[0] = 0;
 	}
 }

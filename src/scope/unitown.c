@@ -87,16 +87,19 @@ flatten(struct own *o)
 	close_parts(o, guard);
 }
 
-/* How much has been written to the tables that deferrable constraints are about, in the scope's
- * transaction: a number that only grows in a unit. What follows makes a SELECT of it. */
+/* How much has been written to each table that deferrable constraints are about, in the scope's
+ * transaction: a hash of these numbers, as one that is dropped must not make up for another that is
+ * written to. What follows makes a SELECT of it. */
 #define WITH_DEFERRABLE                                                                        \
 	"WITH d AS (SELECT c.conname, c.connamespace, c.conrelid, c.confrelid, c.condeferred " \
 	"FROM pg_catalog.pg_constraint c WHERE c.condeferrable AND NOT "                       \
 	"pg_catalog.pg_is_other_temp_schema(c.connamespace)), "                                \
-	"w AS (SELECT coalesce(pg_catalog.sum(pg_catalog.int8pl("                              \
-	"pg_catalog.pg_stat_get_xact_tuples_inserted(x.r), pg_catalog.int8pl("                 \
+	"w AS (SELECT pg_catalog.hashtextextended(coalesce(pg_catalog.string_agg("             \
+	"pg_catalog.format('%s:%s:%s:%s', x.r::pg_catalog.int8, "                              \
+	"pg_catalog.pg_stat_get_xact_tuples_inserted(x.r), "                                   \
 	"pg_catalog.pg_stat_get_xact_tuples_updated(x.r), "                                    \
-	"pg_catalog.pg_stat_get_xact_tuples_deleted(x.r)))), 0)::pg_catalog.text AS n "        \
+	"pg_catalog.pg_stat_get_xact_tuples_deleted(x.r)), ',' "                               \
+	"ORDER BY x.r), ''), 0)::pg_catalog.text AS n "                                        \
 	"FROM (SELECT conrelid FROM d UNION SELECT confrelid FROM d) x(r)) "
 
 /* Costs the server little: mostly there are none, or a unit has only read. */
@@ -112,12 +115,11 @@ add_look(struct own *o)
 		return;
 	}
 	/* Without track_counts, nothing is counted. */
-	sql = mem_printf(WITH_DEFERRABLE
-			 "SELECT CASE WHEN NOT EXISTS (SELECT FROM d) THEN 0 "
+	sql = mem_printf("%sSELECT CASE WHEN NOT EXISTS (SELECT FROM d) THEN 0 "
 			 "WHEN pg_catalog.texteq(pg_catalog.current_setting('track_counts'), 'on') "
 			 "AND pg_catalog.texteq((SELECT n FROM w), '%s') THEN 1 ELSE 2 END, NULL, "
 			 "pg_catalog.current_setting('transaction_read_only'), NULL",
-			 o->of->written);
+			 WITH_DEFERRABLE, o->of->written);
 	add_own(o, sql);
 	free(sql);
 }

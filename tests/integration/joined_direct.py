@@ -2,6 +2,7 @@
 the next one, and to other members. Each step is a member's name (a, b) and a text, or messages up to a ReadyForQuery."""
 
 import struct
+import time
 
 from pgwtest import check, equal, main, note, sanitized, test, wire
 from pgwtest.joined import enter
@@ -299,6 +300,33 @@ def random_program(r):
         text = text.replace("rest(", "rest_but_reading(")
         steps.append((who, text if "COPY" in text or r.random() < .7 else wire.extended(text) + wire.sync()))
     return steps + ([(inside, "ROLLBACK")] if inside else []) + [(c, SEEN) for c in "abc"]
+
+
+@test(timeout=120)
+def set_by_one_that_is_gone(t):
+    """a member sends two units in one write, of which the first calls a function that sets a role, and is gone: the second one, if
+    it runs, runs by the member's own role"""
+    d = t.daemon(size=2)
+    t.sql(SETUP + FUNCTIONS + """DO $$ BEGIN CREATE ROLE mine; EXCEPTION WHEN duplicate_object THEN END $$; DROP TABLE IF EXISTS who;
+        CREATE TABLE who (n int, r text, w text); GRANT ALL ON who TO mine, low;
+        CREATE OR REPLACE FUNCTION writes(int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO public.who VALUES ($1, current_user, current_setting('work_mem')); SET LOCAL ROLE low; SET LOCAL work_mem = '5MB'; END $$""")
+    owner, member = enter(t, d)
+    for n in range(150):
+        w = member()
+        w.sql("SET ROLE mine")
+        w.sql("SET work_mem = '9MB'")
+        w.send(query("BEGIN; SELECT writes(1); SELECT 1; COMMIT") + query("SELECT writes(2)") + query("SELECT writes(3)"))
+        time.sleep(t.random.random() * 0.004)
+        if n % 2:
+            w.drop()
+        else:
+            w.close()
+    rows = owner.ask("SELECT n, r, w, count(*) FROM who GROUP BY 1, 2, 3 ORDER BY 1, 2, 3").rows
+    note("%s" % rows)
+    check(sum(int(r[3]) for r in rows if r[0] == "2") > 0, "no second unit has run")
+    equal({(r[1], r[2]) for r in rows}, {("mine", "9MB")}, "by which role and parameter")
+    check(not owner.ask("LEAVE").errors, "the scope")
 
 
 @test(timeout=300)
