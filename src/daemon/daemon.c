@@ -311,7 +311,7 @@ choose_io(struct daemon *d, char *why, size_t why_size)
 		return 0;
 	}
 	/* Clients that were handed over would be lost if the daemon did not start. */
-	if (d->handover.map) {
+	if (d->handover.state_before.map) {
 		log_warnx("pgwithd", LOG_ALONE, "no io_uring, which is configured: epoll is used",
 			  LOG_QUOTED("why", refused));
 		return 0;
