@@ -154,7 +154,7 @@ struct unit {
 	size_t text_moves; /* what positions in the part that is under way lack */
 	bool text_single;  /* it is one statement */
 	bool text_moved;   /* the server would lex or decode the rest in another way than before */
-	bool text_turns;   /* next_part() is under way */
+	bool text_turns;   /* unit_next_part_() is under way */
 	bool text_again;   /* in it: there is more to do now */
 
 	struct unit_locals locals;

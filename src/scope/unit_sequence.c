@@ -50,6 +50,7 @@ unit_begin_own_(struct unit *u, enum unit_own what)
 			      .exposed = u->exposed,
 			      .reads_only = u->reads_only,
 			      .large = u->large,
+			      .again = what == UNIT_OWN_UNDO && u->tries > 1,
 			      .aborted = u->status == 'E',
 			      .written = u->constrains || !u->written[0] ? NULL : u->written,
 			      .constraints = u->constraints,
@@ -261,7 +262,7 @@ commit_ended(struct unit *u, enum unit_own was, bool good)
 static bool
 undo_ended(struct unit *u, bool good)
 {
-	if (!good && u->tries < TRIES_MAX && (was_cancelled(u) || !u->error_of)) {
+	if (!good && u->tries < TRIES_MAX && (u->tries == 1 || was_cancelled(u) || !u->error_of)) {
 		unit_begin_own_(u, UNIT_OWN_UNDO);
 		return false;
 	}

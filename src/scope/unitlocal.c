@@ -166,6 +166,9 @@ capture_one(void *arg, const char *name, bool local)
 
 	if (u->capture.failed)
 		return;
+	/* It sets the role, too: to none. */
+	if (name && strcasecmp(name, "session_authorization") == 0)
+		capture_one(u, "role", local);
 	if (name == NULL) {
 		LIST_EACH (n, &u->list) {
 			struct unit_local *x = LIST_OBJ(n, struct unit_local, node);
@@ -180,8 +183,6 @@ capture_one(void *arg, const char *name, bool local)
 		/* It has no value that could be set again. */
 		if (strcasecmp(name, "seed") == 0)
 			return;
-		if (strcasecmp(name, "session_authorization") == 0)
-			capture_one(u, "role", true);
 		if (l == NULL && u->list.count >= LOCALS_MAX)
 			u->capture.failed = true;
 		else if (is_table(name))
@@ -202,8 +203,8 @@ unitlocal_capture(struct unit_locals *u, const struct sqltext_stmt *stmt, unsign
 	return u->capture.len > 0 || u->capture.failed;
 }
 
-void
-unitlocal_restore(const struct unit_locals *u, bool identity_only, struct buf *sql)
+static void
+restore_parameters(const struct unit_locals *u, struct buf *sql)
 {
 	struct unit_local *authorization = find_local(u, "session_authorization");
 	struct unit_local *role = find_local(u, "role");
@@ -224,11 +225,20 @@ unitlocal_restore(const struct unit_locals *u, bool identity_only, struct buf *s
 	LIST_EACH (n, &u->list) {
 		struct unit_local *l = LIST_OBJ(n, struct unit_local, node);
 
-		if (!is_table(l->name) && !is_identity(l->name) && !identity_only)
+		if (!is_table(l->name) && !is_identity(l->name))
 			add_restore(u, l, sql);
 	}
 	if (role)
 		add_restore(u, role, sql);
+}
+
+void
+unitlocal_restore(const struct unit_locals *u, bool parameters, struct buf *sql)
+{
+	struct list_node *n;
+
+	if (parameters)
+		restore_parameters(u, sql);
 	/* With the role that the unit began with. */
 	LIST_EACH (n, &u->list) {
 		struct unit_local *l = LIST_OBJ(n, struct unit_local, node);
@@ -238,6 +248,17 @@ unitlocal_restore(const struct unit_locals *u, bool identity_only, struct buf *s
 	}
 	LIST_EACH (n, &u->list)
 		add_forget(u, LIST_OBJ(n, struct unit_local, node), sql);
+}
+
+bool
+unitlocal_has_tables(const struct unit_locals *u)
+{
+	struct list_node *n;
+
+	LIST_EACH (n, &u->list)
+		if (is_table(LIST_OBJ(n, struct unit_local, node)->name))
+			return true;
+	return false;
 }
 
 void

@@ -33,9 +33,12 @@ void unitlocal_clear(struct unit_locals *);
  * capture.failed. */
 bool unitlocal_capture(struct unit_locals *, const struct sqltext_stmt *, unsigned flags);
 
-/* Adds, in the same way, what gives all of them their values from before, and drops the tables.
- * `identity_only`: of the parameters only role and authorization, as all are reset behind that. */
-void unitlocal_restore(const struct unit_locals *, bool identity_only, struct buf *sql);
+/* Adds, in the same way, what gives all of them their values from before, if `parameters`, and
+ * drops the tables. */
+void unitlocal_restore(const struct unit_locals *, bool parameters, struct buf *sql);
+
+/* Are there tables among them? */
+bool unitlocal_has_tables(const struct unit_locals *);
 
 /* The unit has ended. */
 void unitlocal_forget(struct unit_locals *);

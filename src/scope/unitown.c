@@ -133,7 +133,8 @@ add_choose(struct own *o)
 		"WHERE d.condeferred AND NOT o.condeferred) OR EXISTS (SELECT FROM d WHERE "
 		"d.condeferred AND NOT pg_catalog.has_schema_privilege(d.connamespace, 'USAGE')) "
 		"THEN 3 ELSE 2 END AS k) "
-		"SELECT k, CASE k WHEN 2 THEN (SELECT pg_catalog.string_agg(DISTINCT "
+		"SELECT k, CASE WHEN k OPERATOR(pg_catalog.=) 2 THEN (SELECT "
+		"pg_catalog.string_agg(DISTINCT "
 		"pg_catalog.format('%I.%I', n.nspname, d.conname), ', ') FROM d JOIN "
 		"pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) d.connamespace "
 		"WHERE d.condeferred) END, "
@@ -204,23 +205,6 @@ add_each(struct own *o, const struct buf *sql)
 
 	for (; at < end; at += strlen(at) + 1)
 		add_own(o, at);
-}
-
-static void
-add_restores(struct own *o)
-{
-	struct buf sql;
-
-	if (o->of->locals->list.count == 0)
-		return;
-	buf_init(&sql, RESTORES_MAX);
-	unitlocal_restore(o->of->locals, o->of->parameters != NULL, &sql);
-	/* More than there is room for is taken by no unitlocal_capture(). */
-	if (sql.failed)
-		o->out->failed = true;
-	else
-		add_each(o, &sql);
-	buf_clear(&sql);
 }
 
 /* What is done with a timeout of a member. Its value is the result, with a 0 behind it if it was
@@ -374,33 +358,66 @@ static const char opens_large[] =
 /* The role is reset first, by its own name: PostgreSQL would keep it behind the other one, and a
  * ROLLBACK TO SAVEPOINT could bring it back. */
 static void
-add_reset(struct own *o)
+reset_identity(struct own *o)
 {
 	add_own(o, "RESET ROLE");
 	add_own(o, "SET SESSION AUTHORIZATION DEFAULT");
+}
+
+static void
+add_reset(struct own *o)
+{
+	reset_identity(o);
 	add_own(o, "RESET ALL");
 }
 
-/* Resets all parameters and gives the server those of the member's session again, with its timeouts
- * put aside at once. */
+/* Gives the server the parameters of the member's session, with its timeouts put aside at once. */
 static void
 add_parameters(struct own *o)
 {
 	size_t bytes = strlen(o->of->parameters);
 	struct buf sql;
 
-	add_reset(o);
 	if (bytes == 0 && !o->of->timed)
 		return;
 	buf_init(&sql, bytes + 8192);
 	buf_add(&sql, o->of->parameters, bytes);
 	/* By its number of columns, the row is none of those that are read. */
-	buf_add_fmt(&sql, bytes ? ", NULL, NULL, NULL, NULL" : "SELECT NULL, NULL, NULL, NULL");
+	buf_add_fmt(&sql, bytes ? ", %s" : "SELECT %s", "NULL, NULL, NULL, NULL");
 	if (o->of->timed)
 		unitown_keep_timeouts(&sql, o->of->name, true);
 	buf_add_u8(&sql, 0);
 	add_own(o, (const char *)buf_data(&sql));
 	buf_clear(&sql);
+}
+
+/* What the unit has set for its transaction ends: by the values that were kept, or, if the
+ * parameters of the session are known, by these. */
+static void
+end_locals(struct own *o)
+{
+	bool known = o->of->parameters != NULL;
+	struct buf sql;
+
+	if (o->of->locals->list.count > 0) {
+		/* A function may have set the role, which must not be the one that drops tables. */
+		if (known && unitlocal_has_tables(o->of->locals)) {
+			reset_identity(o);
+			add_parameters(o);
+		}
+		buf_init(&sql, RESTORES_MAX);
+		unitlocal_restore(o->of->locals, !known, &sql);
+		/* More than there is room for is taken by no unitlocal_capture(). */
+		if (sql.failed)
+			o->out->failed = true;
+		else
+			add_each(o, &sql);
+		buf_clear(&sql);
+	}
+	if (!known)
+		return;
+	add_reset(o);
+	add_parameters(o);
 }
 
 bool
@@ -462,12 +479,17 @@ unitown_add(struct buf *out, enum unit_own what, const struct unitown *of)
 		add_own(&o, "CLOSE ALL");
 		if (of->large)
 			add_own(&o, close_large);
-		add_restores(&o);
-		if (of->parameters)
-			add_parameters(&o);
+		end_locals(&o);
 		end_unit(&o, of->constraints);
 		break;
 	case UNIT_OWN_UNDO:
+		/* PostgreSQL warns of a portal that was bound in the failed transaction, and may be
+		 * cancelled there, in the middle of the rollback. */
+		msg_close(out, 'P', "");
+		if (!of->again) {
+			add_own_with(&o, "ROLLBACK TO SAVEPOINT ", "");
+			break;
+		}
 		add_guard(&o, "ROLLBACK TO SAVEPOINT ", of->depth);
 		add_own_with(&o, "SAVEPOINT ", "");
 		break;

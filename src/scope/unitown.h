@@ -9,9 +9,11 @@
  *
  * The end of a unit releases `name`, so what the unit has done is in guard n, and makes guard n + 1
  * and `name` anew inside of it. An error at any moment, by a cancel or by a timeout, undoes the
- * innermost guard: that is the unit which has not been answered yet, and never one that has. Guards
- * are released when there are many, as PostgreSQL looks at all of them for each row. That moment
- * has no guard: it is as short as it can be. */
+ * innermost guard: that is the unit which has not been answered yet, and never one that has. What a
+ * unit has done is undone by a rollback to `name` first, and to the guard only if that has failed:
+ * a cancel in the middle of a ROLLBACK TO can end the savepoint itself, and then undoes the one
+ * around it. Guards are released when there are many, as PostgreSQL looks at all of them for each
+ * row. That moment has no guard: it is as short as it can be. */
 #ifndef PGWITH_SCOPE_UNITOWN_H
 #define PGWITH_SCOPE_UNITOWN_H
 
@@ -64,6 +66,7 @@ struct unitown {
 	 * PostgreSQL would end the scope, so pgwith keeps them itself: they are `exposed` only
 	 * while something runs that may look at them. */
 	bool timed, exposed;
+	bool again;      /* of UNDO: the unit's savepoint may be gone */
 	bool aborted;    /* of FORGET: the transaction has failed, so its portals stay */
 	bool large;      /* of COMMIT: the unit may have opened large objects */
 	bool reads_only; /* of OPEN: the unit is READ ONLY if that is the member's default */

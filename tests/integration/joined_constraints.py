@@ -106,6 +106,33 @@ def shared_names(t):
     d.quiet()
 
 
+@test
+def other_operators(t):
+    """a member whose search_path has operators of its own first: its units are checked, and constraints stay deferred for others"""
+    t.sql("CREATE TABLE d (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    t.sql("CREATE SCHEMA mine")
+    t.sql("CREATE FUNCTION mine.no(int, int) RETURNS boolean LANGUAGE sql AS 'SELECT false'")
+    t.sql("CREATE FUNCTION mine.fails(text, text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE ''evil''; END'")
+    t.sql("CREATE OPERATOR mine.= (FUNCTION = mine.no, LEFTARG = int, RIGHTARG = int)")
+    for op in "=", "<>", "~", "~*":
+        t.sql("CREATE OPERATOR mine.%s (FUNCTION = mine.fails, LEFTARG = text, RIGHTARG = text)" % op)
+    d = t.daemon(size=2)
+    for how in "SET search_path = mine, public, pg_catalog", "SELECT set_config('search_path', 'mine, public, pg_catalog', true)":
+        t.sql("DELETE FROM d")
+        c, member = enter(t, d)
+        a, b = member(), member()
+        for inserts in "%s; INSERT INTO public.d VALUES (5)" % how, "INSERT INTO public.d VALUES (6)":
+            a.sql(inserts)
+            b.sql("BEGIN")
+            b.sql("INSERT INTO d VALUES (1), (2)")
+            b.sql("INSERT INTO d VALUES (1)")
+            b.sql("DELETE FROM d WHERE n = 1")
+            equal(b.ask("ROLLBACK").errors, [], "what another has deferred")
+        equal([e.sqlstate for e in a.ask("INSERT INTO public.d VALUES (5)").errors], ["23505"], "a unit is checked")
+        c.sql("EXIT")
+    d.quiet()
+
+
 @test(timeout=120)
 def many(t):
     """2,000 deferred constraints: a unit that writes checks them, and one that does not costs no more than without"""

@@ -182,6 +182,10 @@ def temporary_tables(t):
     lab.same("in one text", of_a(how + "; INSERT INTO x VALUES (1); SELECT n FROM x", "TABLE x", "BEGIN; " + how + "; COMMIT; " + how +
                                  "; SELECT count(*) FROM x"))
     lab.same("with a role", of_a("BEGIN", how, "SET LOCAL ROLE pg_monitor", "COMMIT", "TABLE x", "SELECT current_user"))
+    t.sql(FUNCTIONS)
+    for does in "SELECT as_low()", "SELECT as_other()", "SET LOCAL ROLE low":
+        for first in (), ("SET ROLE low",), ("SET work_mem = '7MB'",):
+            lab.same("behind a role, " + does, of_a(*first, "BEGIN", "CREATE TEMP TABLE x (n int) ON COMMIT DROP", does, "COMMIT", "TABLE x", SEEN))
     lab.same("kept", of_a("BEGIN", how.replace("DROP", "PRESERVE ROWS"), "INSERT INTO x VALUES (1)", "COMMIT", "TABLE x", "DROP TABLE x"))
     for how in ("CREATE TEMP TABLE x (n int) ON COMMIT DELETE ROWS", wire.extended("CREATE TEMP TABLE x (n int) ON COMMIT DELETE ROWS") + wire.sync(),
                 'CREATE TEMP TABLE U&"x" (n int) ON COMMIT DROP'):
@@ -221,7 +225,7 @@ SEEN = "SELECT current_user, session_user, coalesce(nullif(current_setting('app.
 DOES = ["SELECT as_low()", "SELECT tenant('x')", "SELECT rest('y')", "SELECT as_other()", "SELECT timed()", "INSERT INTO rowed VALUES ('by trigger')",
         "SELECT * FROM viewed", "SELECT 'by operator' @@@ ''", "SELECT tenant('z'), as_low(), rest(''), timed()",
         "WITH x AS (INSERT INTO rowed VALUES ('w') RETURNING v) SELECT v FROM x", "COPY (SELECT tenant('by copy'), as_low()) TO STDOUT",
-        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT tenant('by explain')"]
+        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) SELECT tenant('by explain')"]
 
 
 @test(timeout=600)
@@ -247,6 +251,9 @@ def set_by_functions(t):
         lab.same("with parameters: " + does, of_a("SET work_mem = '9MB'", "SET app.tenant = 'own'", "SET statement_timeout = '54321'",
                                                   "SET application_name = 'named'", "SET TimeZone = 'America/Lima'", does) + seen +
                  of_a(does, SEEN, "RESET work_mem", does) + seen)
+        lab.same("with a role that ends: " + does, of_a("BEGIN", "SET ROLE low", "SET LOCAL ROLE low", "RESET SESSION AUTHORIZATION", SEEN, "COMMIT", SEEN,
+                                                        "BEGIN", "SET LOCAL ROLE low", "SET SESSION AUTHORIZATION low", "COMMIT", SEEN,
+                                                        "RESET SESSION AUTHORIZATION", "BEGIN", "SET ROLE low", "SET LOCAL ROLE NONE", "COMMIT", SEEN, does, SEEN))
         lab.same("with a role: " + does, of_a("SET ROLE pg_monitor", SEEN, "RESET ROLE", does, SEEN, "SET ROLE low", does) + seen)
         lab.same("as options: " + does, [("a", does)] + seen, options="-c work_mem=8MB -c app.tenant=mine -c statement_timeout=99s -c search_path=public",
                  application_name="opt", client_encoding="LATIN9")

@@ -159,6 +159,32 @@ def cancels_from_outside(t):
     d.quiet()
 
 
+@test(timeout=120)
+def cancels_of_rollbacks(t):
+    """the same while transactions that have failed are ended by the extended protocol, whose portal PostgreSQL warns of"""
+    t.sql("CREATE TABLE t (n int)")
+    d = t.daemon()
+    c, member = enter(t, d)
+    w, calm = member(), member()
+    done = failed = 0
+    with cancelling(t, calm.value("SELECT pg_backend_pid()"), 0.0006) as hammer:
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            if not w.ask("BEGIN").errors:
+                w.ask("SELECT 1/0")
+                r = w.ask_extended(t.random.choice(("COMMIT", "ROLLBACK")))
+                equal(r.status, "I" if not r.errors else "E", "the status")
+                if r.errors:
+                    w.ask("ROLLBACK")
+                    failed += 1
+            done += not w.ask("INSERT INTO t VALUES (1)").errors
+    note("%d cancels in %d units" % (hammer.count, done))
+    check(done > 0, "nothing was done")
+    equal(calm.value("SELECT count(*) FROM t"), str(done), "what was answered is kept")
+    check(not c.ask("EXIT").errors, "the scope has lived")
+    equal(t.value("SELECT count(*) FROM t"), str(done), "and is committed")
+
+
 @test(timeout=180)
 def small_statement_timeouts(t):
     """a statement_timeout of 1 ms, set in every way, hits anywhere: it ends units of its member, and never the scope"""
