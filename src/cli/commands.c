@@ -15,7 +15,7 @@
 #include "cli/run/run.h"
 #include "cli/top/top.h"
 #include "cli/trace.h"
-#include "cli/tree.h"
+#include "cli/waits.h"
 #include "cli/watch.h"
 
 /* pgwith.c calls this before it connects to pgwithd. */
@@ -124,7 +124,7 @@ static const struct commands_entry entries[] = {
      .own = true,
      .statement = "SHOW WAITS",
      .options = TABLE_OPTIONS "dot with-server config ",
-     .run = tree_run,
+     .run = waits_run,
      .help = "who waits for what, and who holds it: a tree",
      .details =
 	 "  --dot          print a graph for Graphviz\n"
@@ -422,7 +422,7 @@ static bool
 is_look(const struct commands_entry *entry)
 {
 	return entry->run == look_table || entry->run == look_show || entry->run == look_status ||
-	       entry->run == look_errors || entry->run == tree_run;
+	       entry->run == look_errors || entry->run == waits_run;
 }
 
 bool

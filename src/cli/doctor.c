@@ -5,7 +5,6 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,12 +19,10 @@
 #include "cli/findings.h"
 #include "cli/namespaces.h"
 #include "cli/remote.h"
+#include "cli/running.h"
 #include "cli/started.h"
 #include "conf/auth.h"
 #include "conf/conf.h"
-
-#define DRIFTS_SAID  5  /* options named in one message */
-#define FDS_RESERVED 80 /* descriptors that pgwithd needs besides those of clients and servers */
 
 struct doctor {
 	struct findings findings;
@@ -36,9 +33,9 @@ struct doctor {
 	struct conf *conf; /* NULL: the file is wrong */
 	struct ask_whom whom;
 	char port[16];
-	struct table *servers; /* SHOW SERVERS, or NULL */
-	struct asuser daemon;  /* the user that pgwithd runs as; uid (uid_t)-1: not known */
-	bool stranger;         /* that user may be anybody: see asuser_is_stranger() */
+	struct running running; /* what is asked of the daemon */
+	struct asuser daemon;   /* the user that pgwithd runs as; uid (uid_t)-1: not known */
+	bool stranger;          /* that user may be anybody: see asuser_is_stranger() */
 };
 
 /* ---- the configuration ---- */
@@ -253,262 +250,6 @@ out:
 	return there;
 }
 
-/* ---- the daemon ---- */
-
-static const char *
-state_value(const struct table *state, const char *key)
-{
-	for (unsigned row = 0; row < table_rows(state); row++) {
-		const char *name = table_cell(state, row, "key");
-
-		if (name && strcmp(name, key) == 0)
-			return table_cell(state, row, "value");
-	}
-	return NULL;
-}
-
-/* The process's limit of descriptors. -1 if we cannot read it. */
-static long long
-descriptors_of(const char *pid)
-{
-	char *path = mem_printf("/proc/%s/limits", pid), line[256];
-	static const char front[] = "Max open files";
-	FILE *f = fopen(path, "re");
-	long long n = -1;
-
-	while (f && fgets(line, sizeof line, f))
-		if (strncmp(line, front, sizeof front - 1) == 0)
-			n = strtoll(line + sizeof front - 1, NULL, 10);
-	if (f)
-		fclose(f);
-	free(path);
-	return n;
-}
-
-/* Compares the limit of descriptors with what clients and servers may need. `pid`: the daemon's;
- * NULL if it does not run. */
-static void
-check_descriptors(struct doctor *d, const char *pid)
-{
-	long long have = pid ? descriptors_of(pid) : -1, wanted = FDS_RESERVED;
-	bool own = have < 0;
-	struct rlimit limit;
-	char *cure;
-
-	if (d->conf == NULL)
-		return;
-	if (own && getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		have = limit.rlim_max == RLIM_INFINITY ? 1LL << 40 : (long long)limit.rlim_max;
-	wanted += d->conf->max_clients;
-	for (unsigned i = 0; i < d->conf->npools; i++)
-		wanted += d->conf->pools[i].size;
-	cure = mem_printf(
-	    "LimitNOFILE=%lld in the unit of pgwithd (ulimit -n), or a smaller max_clients",
-	    wanted);
-	if (have < wanted)
-		findings_add(&d->findings, own ? FINDING_NOTE : FINDING_WARNING, "descriptors",
-			     cure,
-			     "%lld may be open%s; max_clients and the sizes of the pools want %lld",
-			     have, own ? " in this shell" : "", wanted);
-	else
-		findings_add(&d->findings, FINDING_OK, "descriptors", NULL,
-			     "%lld are enough for max_clients and the pools (%lld)%s", have, wanted,
-			     own ? ", if pgwithd gets the limits of this shell" : "");
-	free(cure);
-}
-
-static void
-check_versions(struct doctor *d, const struct table *state)
-{
-	const char *version = state_value(state, "version");
-
-	if (version && strcmp(version, PACKAGE_VERSION) == 0)
-		findings_add(&d->findings, FINDING_OK, "pgwithd", NULL,
-			     "answers; version %s, %s, pid %s", version,
-			     state_value(state, "phase"), state_value(state, "pid"));
-	else
-		findings_add(
-		    &d->findings, FINDING_WARNING, "pgwithd",
-		    "restart pgwithd, if it was updated; else see which pgwith is in $PATH",
-		    "it is version %s, this command %s", version ? version : "?", PACKAGE_VERSION);
-}
-
-/* The cell of SHOW CONFIG in the row of the option, or NULL. */
-static const char *
-running_cell(const struct table *config, const struct conf_entry *e, const char *column)
-{
-	for (unsigned i = 0; i < table_rows(config); i++) {
-		const char *section = table_cell(config, i, "section");
-		const char *key = table_cell(config, i, "key");
-
-		if (section && key && strcmp(section, e->section) == 0 && strcmp(key, e->name) == 0)
-			return table_cell(config, i, column);
-	}
-	return NULL;
-}
-
-/* Checks that the daemon runs with the options that the file has now. */
-static void
-check_drift(struct doctor *d, struct ask *ask)
-{
-	char *list = mem_strdup("");
-	struct table *config;
-	unsigned n = 0;
-
-	if (d->conf == NULL || ask_for(ask, "SHOW CONFIG", &config) != ASK_GOOD) {
-		free(list);
-		return;
-	}
-	for (unsigned i = 0; i < conf_entries(d->conf); i++) {
-		struct conf_entry e;
-		const char *now, *source;
-
-		conf_entry(d->conf, i, &e);
-		now = running_cell(config, &e, "value");
-		source = running_cell(config, &e, "source");
-		/* The file need not have what the command line sets. */
-		if ((source == NULL || strcmp(source, CONF_COMMAND_LINE) != 0) &&
-		    (now == NULL || strcmp(now, e.value ? e.value : "") != 0) &&
-		    n++ < DRIFTS_SAID) {
-			char *more = mem_printf(
-			    "%s%s[%s] %s = %s (runs with %s)", list, *list ? "; " : "", e.section,
-			    e.name, e.value ? e.value : "", now ? now : "nothing of that name");
-
-			free(list);
-			list = more;
-		}
-		conf_entry_clear(&e);
-	}
-	if (n > 0)
-		findings_add(&d->findings, FINDING_NOTE, "pgwithd",
-			     "pgwith reload, or a restart; or this is not its file",
-			     "it does not run with what the file says: %s%s", list,
-			     n > DRIFTS_SAID ? "; and more" : "");
-	free(list);
-	table_free(config);
-}
-
-/* What to do if the console does not let this user in. */
-static const char *
-cure_of_refusal(const struct doctor *d)
-{
-	if (d->conf && !(auth_methods(d->conf->auth_console) & AUTH_PEER))
-		return "--user ROLE, a role of admin_users, with its password in PGPASSWORD, or in "
-		       "the file of PGPASSFILE";
-	return "ask as root, as the user of pgwithd, or as a role of admin_users";
-}
-
-/* Opens the console. A failure becomes a finding, instead of a line on stderr. */
-static struct ask *
-open_console(struct doctor *d)
-{
-	FILE *terminal = stderr, *caught;
-	enum ask_status status;
-	char *text = NULL;
-	struct ask *ask = NULL;
-	size_t bytes;
-
-	caught = open_memstream(&text, &bytes);
-	if (caught)
-		stderr = caught;
-	status = ask_open(&d->whom, &ask);
-	stderr = terminal;
-	if (caught)
-		fclose(caught);
-	if (status != ASK_GOOD)
-		findings_add(&d->findings, status == ASK_REFUSED ? FINDING_NOTE : FINDING_PROBLEM,
-			     "pgwithd",
-			     status == ASK_REFUSED ? cure_of_refusal(d) : "see the log of pgwithd",
-			     "cannot look at what runs: %s",
-			     text && strncmp(text, "pgwith: ", 8) == 0 ? text + 8
-			     : text                                    ? text
-								       : "");
-	free(text);
-	return ask;
-}
-
-/* Is this the row of one role of a pool with role = client? The row of the pool stands before those
- * of its roles, and has no user. */
-static bool
-is_of_role(const struct table *pools, unsigned row)
-{
-	const char *name = table_cell(pools, row, "database");
-
-	for (unsigned i = row; name && i-- > 0;) {
-		const char *before = table_cell(pools, i, "database");
-		const char *user = table_cell(pools, i, "user");
-
-		if (before == NULL || strcmp(before, name) != 0)
-			return false;
-		if (user && *user == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Reports the pool's last error, and what an administrator has done to it (PAUSE, DISABLE ...), or
- * the last error of one of its roles. */
-static void
-check_pool_row(struct doctor *d, const struct table *pools, unsigned row)
-{
-	const char *name = table_cell(pools, row, "database");
-	const char *error = table_cell(pools, row, "last_error");
-	const char *paused = table_cell(pools, row, "paused");
-	const char *disabled = table_cell(pools, row, "disabled");
-	char *subject = mem_printf("pool %s", name ? name : "?");
-	bool of_role = is_of_role(pools, row);
-
-	if (error && of_role)
-		findings_add(&d->findings, FINDING_PROBLEM, subject, cure_of("", error),
-			     "pgwithd's own last attempt to connect as the role \"%s\" failed: %s",
-			     table_cell(pools, row, "user"), error);
-	else if (error)
-		findings_add(&d->findings, FINDING_PROBLEM, subject, cure_of("", error),
-			     "pgwithd's own last attempt to connect failed: %s", error);
-	if (of_role)
-		goto out;
-	if (paused && strcmp(paused, "0") != 0)
-		findings_add(&d->findings, FINDING_WARNING, subject, "pgwith resume",
-			     "an administrator has paused it: its clients wait");
-	if (disabled && strcmp(disabled, "0") != 0)
-		findings_add(
-		    &d->findings, FINDING_WARNING, subject, "pgwith enable",
-		    "an administrator has disabled or drained it: clients are turned away");
-out:
-	free(subject);
-}
-
-static void
-check_running_pools(struct doctor *d, struct ask *ask)
-{
-	struct table *pools = NULL;
-
-	if (ask_for(ask, "SHOW POOLS", &pools) == ASK_GOOD)
-		for (unsigned i = 0; i < table_rows(pools); i++)
-			check_pool_row(d, pools, i);
-	table_free(pools);
-}
-
-static void
-check_daemon(struct doctor *d)
-{
-	struct ask *ask = open_console(d);
-	struct table *state = NULL, *clients = NULL;
-
-	if (ask && ask_for(ask, "SHOW STATE", &state) == ASK_GOOD) {
-		check_versions(d, state);
-		check_drift(d, ask);
-		check_running_pools(d, ask);
-		ask_for(ask, "SHOW SERVERS", &d->servers);
-		if (ask_for(ask, "SHOW CLIENTS", &clients) == ASK_GOOD)
-			namespaces_check_clients(&d->findings, d->conf, clients);
-	}
-	check_descriptors(d, state ? state_value(state, "pid") : NULL);
-	table_free(state);
-	table_free(clients);
-	ask_close(ask);
-}
-
 /* ---- as the daemon's user ---- */
 
 /* Runs as the daemon's user: checks that RELOAD could read the configuration and every file that
@@ -541,7 +282,7 @@ static void
 look_as_daemon(struct findings *f, void *arg)
 {
 	struct doctor *d = arg;
-	struct remote_how remote = {d->how->whom.timeout_us, d->how->whom.user, d->servers};
+	struct remote_how remote = {d->how->whom.timeout_us, d->how->whom.user, d->running.servers};
 
 	load_as_daemon(d, f);
 	admission_check(f, d->conf);
@@ -614,16 +355,17 @@ doctor_run(const struct commands_entry *entry, const struct commands_how *how, s
 		d.whom.directory = d.conf->listen;
 		d.whom.port = d.port;
 	}
+	d.running = (struct running){.findings = &d.findings, .conf = d.conf, .whom = &d.whom};
 	if (check_socket(&d))
-		check_daemon(&d);
+		running_check(&d.running);
 	else
-		check_descriptors(&d, NULL);
+		running_check_descriptors(&d.running, NULL);
 	if (d.conf)
 		check_as_daemon(&d);
 	findings_print(&d.findings, &how->look, stdout);
 	problems = d.findings.count[FINDING_PROBLEM] > 0;
 	findings_clear(&d.findings);
-	table_free(d.servers);
+	table_free(d.running.servers);
 	asuser_clear(&d.daemon);
 	free(d.absolute);
 	conf_free(d.conf);

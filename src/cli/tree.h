@@ -1,10 +1,10 @@
-/* tree: the command `waits`: who holds up whom, as a tree, a graph or a table. */
+/* tree: who holds up whom, printed as a tree, or as a graph. */
 #ifndef PGWITH_CLI_TREE_H
 #define PGWITH_CLI_TREE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
-#include "cli/commands.h"
 #include "cli/waitlist.h"
 
 /* Prints the waits as a tree. Each party that waits stands once, below the longest holder of what
@@ -22,9 +22,5 @@ void tree_hint(const struct waitlist *, FILE *);
 
 /* Prints a directed graph in the language of Graphviz: an edge for each wait. */
 void tree_dot(const struct waitlist *, FILE *);
-
-/* The command. */
-enum ask_status tree_run(const struct commands_entry *, const struct commands_how *, struct ask *,
-			 char **args);
 
 #endif

@@ -1,23 +1,19 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "conf/pwcommand.h"
-#include "conf/socket.h"
+#include "daemon/descriptors.h"
 #include "daemon/drain.h"
+#include "daemon/entrance.h"
 #include "daemon/ourselves.h"
 #include "daemon/reload.h"
 #include "daemon/service.h"
@@ -38,15 +34,8 @@
 #include "session/passwords.h"
 #include "session/users.h"
 
-/* Threads for cancels, and for look-ups of hosts and users. */
-#define WORKERS 32
 /* How many of them work at once for the cancels of one pool, for its look-ups, for users. */
 #define POOL_WORKERS 4
-/* Descriptors for logins at servers, cancels, threads, the log, and the console. */
-#define FDS_RESERVED 64
-/* Sessions above max_clients, for administrators who look for what is wrong. */
-#define FDS_CONSOLE 16
-
 const char *
 daemon_phase_name(const struct daemon *d)
 {
@@ -70,15 +59,6 @@ enter_phase(struct daemon *d, enum site_phase to)
 		 LOG_NUMBER("leased_or_cleaning", pools_busy(&d->site.pools)),
 		 LOG_TEXT("was", was));
 	service_phase(d);
-}
-
-/* Without the socket, new clients are refused by the kernel. If the service manager has made it, it
- * stays, and they wait for the next daemon. */
-static void
-stop_listening(struct daemon *d)
-{
-	listen_free(d->site.listen);
-	d->site.listen = NULL;
 }
 
 void
@@ -112,7 +92,7 @@ daemon_drain(struct daemon *d)
 		return;
 	d->drain_us = d->site.conf->shutdown_timeout_us;
 	enter_phase(d, SITE_DRAINING);
-	stop_listening(d);
+	entrance_close(d);
 	drain_resting(d);
 }
 
@@ -122,7 +102,7 @@ daemon_stop(struct daemon *d)
 	if (d->site.phase >= SITE_STOPPING)
 		return;
 	enter_phase(d, SITE_STOPPING);
-	stop_listening(d);
+	entrance_close(d);
 	d->site.pools.closing = true;
 	drain_all(d);
 	/* A console command that waits for the end is answered before its session is closed. */
@@ -281,49 +261,6 @@ on_hup(void *arg, int signo)
 
 /* ---- the beginning ---- */
 
-/* Is there room for another connection? If not, the one that has said nothing, or has not proved
- * who it is, for the longest time is closed: nobody, not even a user who may use nothing here, can
- * keep others out by silence. */
-static bool
-make_room(struct daemon *d)
-{
-	struct list_node *n = list_first(&d->site.in_state[SESSION_STARTUP]);
-	struct session *silent;
-
-	if (site_sessions(&d->site) < d->max_sessions)
-		return true;
-	if (n == NULL)
-		n = list_first(&d->site.in_state[SESSION_PASSWORD]);
-	if (n == NULL) {
-		log_warnx("pgwithd", LOG_ALONE, "a connection is refused: there are too many",
-			  LOG_NUMBER("sessions", d->max_sessions));
-		return false;
-	}
-	silent = LIST_OBJ(n, struct session, node);
-	log_warnx("pgwithd", LOG_ALONE,
-		  "too many connections: the one that has said nothing for longest is closed",
-		  LOG_NUMBER("sessions", d->max_sessions), LOG_NUMBER("uid", silent->peer.uid),
-		  LOG_NUMBER("pid", silent->peer.pid));
-	session_close(silent, CLEANUP_CLIENT_REFUSED, "it has said nothing, and others come");
-	return site_sessions(&d->site) < d->max_sessions;
-}
-
-static void
-on_accept(void *arg, int fd)
-{
-	struct daemon *d = arg;
-	struct ucred peer = {0};
-	socklen_t len = sizeof peer;
-
-	if (d->site.phase > SITE_DRAINING || !make_room(d) ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
-		close(fd);
-		return;
-	}
-	d->sessions_ever++;
-	stream_look(&session_new(&d->site, fd, &peer)->stream);
-}
-
 static void
 on_cancelled(void *arg, uint64_t requester)
 {
@@ -334,202 +271,12 @@ on_cancelled(void *arg, uint64_t requester)
 		session_close(s, CLEANUP_CLIENT_LEFT, "cancel sent");
 }
 
-/* Descriptors that are no session's and no server's. */
-static int64_t
-fds_of_others(const struct conf *conf)
-{
-	int64_t commands = 0;
-
-	for (unsigned i = 0; i < conf->npools; i++)
-		commands += pwcommand_is(conf->pools[i].password);
-	if (commands > WORKERS)
-		commands = WORKERS;
-	return FDS_RESERVED + (*conf->metrics_listen ? SITE_HTTP_FDS : 0) + commands * PROGRAM_FDS;
-}
-
-/* How many descriptors connections to PostgreSQL need. In a cluster those that are closed, and not
- * let go by PostgreSQL yet, have one, too. */
-static int64_t
-fds_of_servers(const struct conf *conf)
-{
-	int64_t all = 0;
-
-	for (unsigned i = 0; i < conf->npools; i++)
-		all += conf->pools[i].size;
-	for (unsigned k = 0; k < conf->nclusters; k++) {
-		int64_t sizes = 0, limit = conf->clusters[k].server_limit;
-
-		for (unsigned i = 0; i < conf->npools; i++)
-			if (strcmp(conf->pools[i].cluster, conf->clusters[k].name) == 0)
-				sizes += conf->pools[i].size;
-		all += (limit < 2 * sizes ? limit : 2 * sizes) - sizes;
-	}
-	return all;
-}
-
-/* Clients must not take the descriptors that servers need. */
-void
-daemon_count_descriptors(struct daemon *d)
-{
-	struct rlimit lim = {0};
-	int64_t servers = fds_of_servers(d->site.conf), wanted;
-
-	wanted = d->site.conf->max_clients + FDS_CONSOLE + servers + fds_of_others(d->site.conf);
-	getrlimit(RLIMIT_NOFILE, &lim);
-	if (lim.rlim_cur < lim.rlim_max) {
-		rlim_t before = lim.rlim_cur;
-
-		lim.rlim_cur = lim.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &lim) < 0)
-			lim.rlim_cur = before;
-	}
-	d->max_sessions = d->site.conf->max_clients + FDS_CONSOLE;
-	if (lim.rlim_cur != RLIM_INFINITY && (int64_t)lim.rlim_cur < wanted) {
-		d->max_sessions = (int64_t)lim.rlim_cur - servers - fds_of_others(d->site.conf);
-		if (d->max_sessions < FDS_CONSOLE)
-			d->max_sessions = FDS_CONSOLE;
-		log_warnx("pgwithd", LOG_ALONE,
-			  "too few descriptors for max_clients: raise LimitNOFILE or ulimit -n, or "
-			  "lower it",
-			  LOG_NUMBER("descriptors", lim.rlim_cur), LOG_NUMBER("wanted", wanted),
-			  LOG_NUMBER("sessions", d->max_sessions));
-	}
-}
-
-static int
-find_owner(const struct conf *conf, uid_t *owner, gid_t *group, char *why, size_t why_size)
-{
-	struct passwd *pw;
-	struct group *gr;
-
-	*owner = (uid_t)-1;
-	*group = (gid_t)-1;
-	if (*conf->socket_owner) {
-		pw = getpwnam(conf->socket_owner);
-		if (pw == NULL) {
-			snprintf(why, why_size, "socket_owner: there is no user \"%s\"",
-				 conf->socket_owner);
-			return -E_NOTFOUND;
-		}
-		*owner = pw->pw_uid;
-	}
-	if (*conf->socket_group) {
-		gr = getgrnam(conf->socket_group);
-		if (gr == NULL) {
-			snprintf(why, why_size, "socket_group: there is no group \"%s\"",
-				 conf->socket_group);
-			return -E_NOTFOUND;
-		}
-		*group = gr->gr_gid;
-	}
-	return 0;
-}
-
-/* Returns the socket of the process before, or NULL. */
-static struct listen *
-inherit_listener(struct daemon *d)
-{
-	int fd = handover_take_fd(d, HANDOVER_LISTEN), lock_fd = handover_take_fd(d, HANDOVER_LOCK);
-	struct listen *l = NULL;
-
-	if (fd >= 0 && lock_fd >= 0)
-		l = listen_inherit(d->site.loop, fd, lock_fd, on_accept, d);
-	/* If somebody has removed its file, no client can find it any more. */
-	if (l && !listen_is_there(l)) {
-		listen_free(l);
-		return NULL;
-	}
-	if (l)
-		return l;
-	if (fd >= 0)
-		close(fd);
-	if (lock_fd >= 0)
-		close(lock_fd);
-	return NULL;
-}
-
-static struct listen *
-new_listener(struct daemon *d, char *why, size_t why_size)
-{
-	const struct conf *conf = d->site.conf;
-	uid_t owner;
-	gid_t group;
-
-	if (find_owner(conf, &owner, &group, why, why_size) < 0)
-		return NULL;
-	return listen_new(d->site.loop, conf->listen, (unsigned)conf->port,
-			  (mode_t)conf->socket_mode, owner, group, on_accept, d, why, why_size);
-}
-
-/* Gives the socket of the process before the path and the permissions that the configuration has
- * now. What cannot be done is logged and no error: clients that were handed over would be lost if
- * the daemon did not start. */
-static struct listen *
-follow_conf(struct daemon *d, struct listen *inherited)
-{
-	const struct conf *conf = d->site.conf;
-	struct listen *l;
-	char why[512];
-	uid_t owner;
-	gid_t group;
-
-	if (!listen_is_at(inherited, conf->listen, (unsigned)conf->port)) {
-		l = new_listener(d, why, sizeof why);
-		if (l) {
-			log_info("listen", LOG_ALONE, "moved",
-				 LOG_TEXT("was", listen_path(inherited)),
-				 LOG_TEXT("is", listen_path(l)));
-			listen_hold(inherited);
-			d->listen_before = inherited;
-			return l;
-		}
-		log_warnx("listen", LOG_ALONE, "stays where it was",
-			  LOG_TEXT("path", listen_path(inherited)), LOG_QUOTED("why", why));
-	}
-	if (find_owner(conf, &owner, &group, why, sizeof why) < 0 ||
-	    listen_permit(inherited, (mode_t)conf->socket_mode, owner, group, why, sizeof why) < 0)
-		log_warnx("listen", LOG_ALONE,
-			  "socket_mode, socket_owner and socket_group are not in force",
-			  LOG_TEXT("path", listen_path(inherited)), LOG_QUOTED("why", why));
-	return inherited;
-}
-
-/* Returns the first that there is: the socket of the service manager, that of the process before, a
- * new one. NULL with a reason in `why`: none can be had. */
-static struct listen *
-start_listening(struct daemon *d, char *why, size_t why_size)
-{
-	const struct conf *conf = d->site.conf;
-	char *path = socket_path(conf->listen, conf->port);
-	int fd = sysd_take_listener(d->sysd, path, why, why_size);
-	struct listen *inherited;
-
-	free(path);
-	if (fd >= 0)
-		return listen_adopt(d->site.loop, fd, conf->listen, (unsigned)conf->port, on_accept,
-				    d, why, why_size);
-	if (fd != -E_NOTFOUND)
-		return NULL;
-	inherited = inherit_listener(d);
-	return inherited ? follow_conf(d, inherited) : new_listener(d, why, why_size);
-}
-
-/* Removes the socket of the process before. Clients that have connected to it are accepted. */
-static void
-remove_socket_of_before(struct daemon *d)
-{
-	if (d->listen_before)
-		listen_leave(d->listen_before);
-	d->listen_before = NULL;
-}
-
 static int
 start_serving(struct daemon *d, char *why, size_t why_size)
 {
 	const struct conf *conf = d->site.conf;
 
-	d->site.listen = start_listening(d, why, why_size);
-	if (d->site.listen == NULL)
+	if (entrance_open(d, why, why_size) < 0)
 		return -E_IO;
 	for (unsigned i = 0; i < conf->npools; i++) {
 		char reason[256] = "";
@@ -545,7 +292,7 @@ start_serving(struct daemon *d, char *why, size_t why_size)
 		snprintf(why, why_size, "the next start will be without it");
 		return -E_SYNTAX;
 	}
-	remove_socket_of_before(d);
+	entrance_close_old(d);
 	return 0;
 }
 
@@ -564,7 +311,7 @@ choose_io(struct daemon *d, char *why, size_t why_size)
 		return 0;
 	}
 	/* Clients that were handed over would be lost if the daemon did not start. */
-	if (d->handover.map) {
+	if (d->handover.state_before.map) {
 		log_warnx("pgwithd", LOG_ALONE, "no io_uring, which is configured: epoll is used",
 			  LOG_QUOTED("why", refused));
 		return 0;
@@ -605,9 +352,9 @@ daemon_new(struct conf *conf, const struct conf_input *input, const struct conso
 	d->started_at = wall.tv_sec;
 	handover_take(d);
 	d->sysd = sysd_new();
-	daemon_count_descriptors(d);
+	descriptors_count(d);
 	d->site.loop = loop_new();
-	d->threads = threads_new(d->site.loop, WORKERS, POOL_WORKERS);
+	d->threads = threads_new(d->site.loop, DAEMON_WORKERS, POOL_WORKERS);
 	d->site.users = users_new(d->site.loop, d->threads, lookup_told, &d->site);
 	d->authquery = authquery_new(&d->site);
 	d->site.passwords = passwords_new(d->site.loop, d->threads, &passwords_ops, d);
@@ -675,7 +422,7 @@ daemon_free(struct daemon *d)
 
 	d->site.pools.closing = true;
 	d->site.phase = SITE_STOPPED;
-	stop_listening(d);
+	entrance_close(d);
 	listen_free(d->listen_before);
 	d->site.console->ended(&d->site);
 	for (int i = 0; i < SESSION_CLOSED; i++)

@@ -23,6 +23,9 @@
 #include "session/session.h"
 #include "session/site.h"
 
+/* Threads for cancels, and for look-ups of hosts and users. */
+#define DAEMON_WORKERS 32
+
 /* So long the end of the process waits for password commands that are just being started, so that
  * they end with it. */
 #define COMMANDS_US (200 * UNIT_MS)
@@ -46,8 +49,8 @@ struct daemon {
 	struct handover handover;
 	int64_t started_at; /* wall clock, seconds */
 	int64_t roles_us;   /* when unused pools of single roles were last looked for */
-	/* The descriptors allow no more sessions than this. The last FDS_CONSOLE of them are for
-	 * the console: max_clients is smaller. */
+	/* The descriptors allow no more sessions than this. The last of them are for the console:
+	 * max_clients is smaller. */
 	int64_t max_sessions;
 	uint64_t sessions_ever;
 	bool reload_refused; /* the last reload was refused */
@@ -88,9 +91,6 @@ void daemon_drain(struct daemon *);
 void daemon_stop(struct daemon *);
 void daemon_drain_scopes(struct daemon *);
 void daemon_drain_clients(struct daemon *);
-
-/* Raises the limit of descriptors, and computes max_sessions from it. */
-void daemon_count_descriptors(struct daemon *);
 
 const char *daemon_phase_name(const struct daemon *);
 

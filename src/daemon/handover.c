@@ -1,22 +1,19 @@
 #include "daemon/handover.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "daemon/daemon.h"
 #include "daemon/holding.h"
 #include "daemon/session_pack.h"
+#include "daemon/statefile.h"
 #include "executor/executor.h"
 #include "executor/joint_pack.h"
 #include "pool/handover.h"
@@ -33,31 +30,6 @@
 #define MIDDLE    FDSTORE_BAG "middle" /* clients that have got a part of a message */
 #define SERVER    FDSTORE_PREFIX "server-"
 #define STATE_MAX BUF_MAX
-
-/* What the state begins with. */
-struct head {
-	char magic[8];
-	uint32_t version;
-	uint32_t sizes; /* hash of the sizes of structures that are written as they are */
-	uint64_t bytes; /* behind the head */
-	uint64_t hash;  /* of those bytes */
-};
-static const char magic[8] = {'P', 'G', 'W', 'I', 'T', 'H', 'D', 'S'};
-
-static uint32_t
-sizes(void)
-{
-	static const size_t list[] = {sizeof(long),
-				      sizeof(struct pool_stats),
-				      sizeof(struct histogram),
-				      POOL_NTIMES,
-				      sizeof(struct scopes_formats),
-				      sizeof(struct error_count) * ERR_N,
-				      SESSION_NSTATES,
-				      WORK_NPURPOSES};
-
-	return (uint32_t)fnv_bytes(FNV_SEED, list, sizeof list);
-}
 
 /* ---- holding ---- */
 
@@ -221,44 +193,6 @@ forget_common(void)
 	fdstore_forget(MIDDLE);
 }
 
-static bool
-write_all(int fd, const void *data, size_t bytes)
-{
-	const uint8_t *at = data;
-
-	while (bytes > 0) {
-		ssize_t n = write(fd, at, bytes);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		at += n;
-		bytes -= (size_t)n;
-	}
-	return true;
-}
-
-/* Returns the descriptor of a sealed memfd with the state, or -1 with errno. */
-static int
-write_state(const struct buf *state)
-{
-	struct head head = {.version = HANDOVER_VERSION,
-			    .sizes = sizes(),
-			    .bytes = state->len,
-			    .hash = fnv_bytes(FNV_SEED, buf_data(state), state->len)};
-	int fd = memfd_create("pgwith-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	memcpy(head.magic, magic, sizeof magic);
-	if (fd < 0)
-		return -1;
-	if (write_all(fd, &head, sizeof head) && write_all(fd, buf_data(state), state->len) &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
 static int
 give_to_supervisor(struct daemon *d, size_t *bytes)
 {
@@ -275,7 +209,7 @@ give_to_supervisor(struct daemon *d, size_t *bytes)
 	if (state.failed || names > FDSTORE_NAMES_MAX)
 		errno = E2BIG;
 	else
-		fd = write_state(&state);
+		fd = statefile_write(&state);
 	buf_clear(&state);
 	if (fd < 0)
 		return -E_IO;
@@ -438,41 +372,6 @@ handover_take_fd(struct daemon *d, const char *name)
 	return take_descriptor(find_fd(d, name));
 }
 
-/* Maps the state. Returns NULL, or what is wrong with it. */
-static const char *
-map_state(struct handover *h, int fd)
-{
-	struct head head;
-	struct stat st;
-	uint8_t *map;
-
-	if (fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof head)
-		return "it is too short";
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (map == MAP_FAILED)
-		return "it cannot be read";
-	h->map = map;
-	h->map_bytes = (size_t)st.st_size;
-	memcpy(&head, map, sizeof head);
-	if (memcmp(head.magic, magic, sizeof magic) != 0)
-		return "it is no state of pgwithd";
-	if (head.version != HANDOVER_VERSION || head.sizes != sizes())
-		return "it is of another version";
-	if (head.bytes != h->map_bytes - sizeof head ||
-	    head.hash != fnv_bytes(FNV_SEED, map + sizeof head, h->map_bytes - sizeof head))
-		return "it is damaged";
-	return NULL;
-}
-
-static void
-unmap_state(struct handover *h)
-{
-	if (h->map)
-		munmap(h->map, h->map_bytes);
-	h->map = NULL;
-	h->map_bytes = 0;
-}
-
 void
 handover_take(struct daemon *d)
 {
@@ -492,11 +391,11 @@ handover_open(struct daemon *d)
 	/* If this process crashes over the state, the next one must not try it again. */
 	fdstore_forget(STATE);
 	if (fd >= 0) {
-		wrong = map_state(h, fd);
+		wrong = statefile_map(&h->state_before, fd);
 		close(fd);
 	}
 	if (wrong) {
-		unmap_state(h);
+		statefile_unmap(&h->state_before);
 		log_warnx("pgwithd", LOG_ALONE, "state not taken over, starts afresh",
 			  LOG_NUMBER("descriptors", h->nfds), LOG_QUOTED("why", wrong));
 		return;
@@ -589,14 +488,14 @@ handover_read(struct daemon *d)
 	struct pack p;
 	bool failed;
 
-	if (h->map == NULL) {
+	if (h->state_before.map == NULL) {
 		forget_fds(d);
 		return 0;
 	}
-	pack_reader(&p, h->map + sizeof(struct head), h->map_bytes - sizeof(struct head));
+	statefile_reader(&h->state_before, &p);
 	session_pack_read(&p, d, take_client, take_server);
 	failed = p.failed || p.left > 0;
-	unmap_state(h);
+	statefile_unmap(&h->state_before);
 	if (failed) {
 		log_error("pgwithd", LOG_ALONE,
 			  "the state of the process before is not understood");

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/statefile.h"
 #include "loop/fdstore.h"
 #include "loop/timer.h"
 
@@ -36,8 +37,7 @@ struct handover {
 	/* what the process before has left, until handover_read() */
 	struct fdstore_fd *fds;
 	size_t nfds;
-	uint8_t *map; /* the state, or NULL */
-	size_t map_bytes;
+	struct statefile state_before;
 };
 
 /* Begins a handover. If the supervisor does not take everything, the daemon drains (`ends`), or

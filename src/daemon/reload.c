@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "daemon/daemon.h"
+#include "daemon/descriptors.h"
 #include "daemon/service.h"
 #include "executor/executor.h"
 #include "pool/renew.h"
@@ -280,7 +281,7 @@ take_over(struct daemon *d, struct conf *next, const struct reload_listener *tol
 	limited_renew(&d->site);
 	change_pools(d, next);
 	clusters_shrink(&d->site.pools);
-	daemon_count_descriptors(d);
+	descriptors_count(d);
 	passwords_configured(d->site.passwords, next);
 	log_set_level(d->verbose ? LOG_DEBUG : next->log_level);
 	log_set_format(next->log_format);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "conf/conf.h"
+#include "executor/enter_wait.h"
 #include "executor/executor.h"
 #include "executor/exit.h"
 #include "executor/expire.h"
@@ -15,187 +16,16 @@
 #include "executor/joint_outside.h"
 #include "executor/opening.h"
 #include "executor/wanted.h"
-#include "session/expiry.h"
 #include "session/holds.h"
 #include "session/inquiry.h"
 #include "session/readonly.h"
 #include "session/site.h"
 #include "session/slow.h"
 
-void
-enter_fail(struct work *work, struct err *e)
-{
-	frame_fail(work, e);
-	err_clear(e);
-	work_turn(work, WORK_UNDO);
-}
-
 const struct grammar_item *
 enter_item(const struct work *work)
 {
 	return &work->statement->items[work->item];
-}
-
-/* ---- waiting ---- */
-
-static const char *
-kind_of_wait(const struct scope *f)
-{
-	return f->pool ? "pool" : f->kind == SCOPE_SEMAPHORE ? "semaphore" : "lock";
-}
-
-static const char *
-name_of_wait(const struct scope *f)
-{
-	return f->pool ? f->pool->conf->name : f->hold.lock ? f->hold.lock->name : f->name;
-}
-
-/* Adds to the error who holds the lock, as the error of a pool says who holds its servers. */
-static void
-name_holder(const struct work *work, struct err *e)
-{
-	const struct lock *lock = work->frame->hold.lock;
-	const struct site *site = work->session->site;
-	unsigned others = 0;
-	char who[192] = "", more[48] = "", held[32] = "";
-	struct list_node *n;
-
-	if (lock == NULL)
-		return;
-	LIST_EACH (n, &lock->holders) {
-		const struct lock_hold *hold = LIST_OBJ(n, const struct lock_hold, node);
-		const struct session *s = idmap_get(&site->sessions, hold->session);
-
-		if (s == NULL || s == work->session)
-			continue;
-		if (others++ > 0)
-			continue;
-		session_describe(s, who, sizeof who);
-		units_duration_str((loop_now_us(site->loop) - hold->since_us) / UNIT_MS * UNIT_MS,
-				   held, sizeof held);
-	}
-	if (others > 1)
-		snprintf(more, sizeof more, ", and by %u more", others - 1);
-	if (others > 0)
-		err_detail(e, "held for %s by %s%s", held, who, more);
-}
-
-void
-enter_too_long(struct work *work, struct err *e)
-{
-	const struct scope *f = work->frame;
-	/* With a pool it is a lock of PostgreSQL. */
-	const char *kind = f->pool ? "lock" : kind_of_wait(f);
-	const char *name = f->pool ? f->name : name_of_wait(f);
-	char text[32];
-
-	if (f->pool && !work->timed_out) {
-		pool_wait_error(f->pool, f->lease, work->wait_us, e);
-		return;
-	}
-	if (work->wait_us)
-		err_make(e, ERR_SCOPE_LOCK_WAIT, kind, name,
-			 units_duration_str(work->wait_us, text, sizeof text));
-	else
-		err_make(e, ERR_SCOPE_LOCK_HELD, kind, name,
-			 f->kind == SCOPE_SEMAPHORE ? "full" : "held");
-	if (f->pool == NULL)
-		name_holder(work, e);
-	else
-		err_hint(e, "pg_locks (locktype 'advisory') and pg_stat_activity of PostgreSQL "
-			    "tell who has it");
-}
-
-void
-enter_stop_timer(struct work *work)
-{
-	timer_stop(&work->timer);
-}
-
-/* Ends the wait with the error: ENTER fails. */
-static void
-end_wait(struct work *work, struct err *e)
-{
-	struct scope *f = work->frame;
-
-	waits_end(&work->session->site->waits, work->session->id);
-	enter_stop_timer(work);
-	if (f->pool)
-		lease_leave(f->lease);
-	else
-		lock_leave(&f->hold);
-	enter_fail(work, e);
-}
-
-static void
-wait_ended(void *arg)
-{
-	struct work *work = arg;
-	struct err e;
-
-	if (work->purpose != WORK_ENTER)
-		return;
-	if (work->state == WORK_WAIT) {
-		enter_too_long(work, &e);
-		end_wait(work, &e);
-		session_wake(work->session);
-		return;
-	}
-	/* A lock of PostgreSQL's is waited for, there: the statement is cancelled. */
-	work->timed_out = true;
-	if (work->state == WORK_RUN && inquiry_state(work->session) == INQUIRY_ASKED) {
-		expiry_of(work->session)->own_cancel = true;
-		lease_cancel(&work->session->hold->lease, 0);
-	}
-}
-
-void
-enter_start_timer(struct work *work, int64_t least_us)
-{
-	int64_t us = work->frame->asked_us + work->wait_us - loop_now_us(work->session->site->loop);
-
-	if (work->wait_us < 0)
-		return;
-	if (us < least_us)
-		us = least_us;
-	timer_init(&work->timer, work->session->site->loop, wait_ended, work);
-	timer_start(&work->timer, us);
-}
-
-static void
-begin_waiting_for_lease(struct session *s, const struct lease *l)
-{
-	waits_begin_lease(&s->site->waits, s->id, l);
-	waits_within(&s->site->waits, s->id, joint_of(s->pool) ? s->pool : NULL);
-}
-
-/* The frame waits, if it may: not if sessions would wait for each other, and not with WAIT 0. */
-static void
-begin_waiting(struct work *work)
-{
-	struct session *s = work->session;
-	struct waits *waits = &s->site->waits;
-	struct scope *f = work->frame;
-	char *circle = NULL;
-	struct err e;
-
-	work_set_state(work, WORK_WAIT);
-	if (f->pool)
-		begin_waiting_for_lease(s, f->lease);
-	else
-		waits_begin_lock(waits, s->id, &f->hold);
-	if (waits_closed(waits, s->id, &circle)) {
-		err_make(&e, ERR_SCOPE_DEADLOCK, kind_of_wait(f), name_of_wait(f));
-		err_detail(&e, "%s", circle);
-		free(circle);
-		end_wait(work, &e);
-	} else if (work->wait_us == 0) {
-		enter_too_long(work, &e);
-		end_wait(work, &e);
-	} else {
-		enter_start_timer(work, 0);
-		session_begins_to_wait(s);
-	}
 }
 
 /* ---- one item ---- */
@@ -265,7 +95,7 @@ frame_granted(struct work *work)
 	if (!scope_is_begin(f))
 		timing_add(scopes_timing(work->session, f), TIMING_WAIT,
 			   f->granted_us - f->asked_us);
-	enter_stop_timer(work);
+	enter_wait_stop_timer(work);
 	if (f->pool == NULL) {
 		f->state = SCOPE_OPEN;
 		f->opened_us = f->granted_us;
@@ -317,9 +147,9 @@ want_lock(struct work *work, const struct wanted *w)
 		snprintf(text, sizeof text, "semaphore \"%.60s\" is open with LIMIT %u, not %u",
 			 w->item->key.text, f->hold.limit, w->limit);
 		err_make(&e, ERR_SCOPE_VALUE, text);
-		enter_fail(work, &e);
+		frame_fail_enter(work, &e);
 	} else if (r == -E_AGAIN) {
-		begin_waiting(work);
+		enter_wait_begin(work);
 	} else {
 		frame_granted(work);
 	}
@@ -330,12 +160,12 @@ static void
 go_on_with_lease(struct work *work, int r, struct err *e)
 {
 	if (r == -E_AGAIN) {
-		begin_waiting(work);
+		enter_wait_begin(work);
 	} else if (r == 0) {
 		executor_fresh(work->session, work->frame->lease);
 		frame_granted(work);
 	} else {
-		enter_fail(work, e);
+		frame_fail_enter(work, e);
 	}
 }
 
@@ -412,7 +242,7 @@ want_transaction(struct work *work, const struct wanted *w)
 		const char *pin = session_pin_name(work->session);
 
 		err_make(&e, ERR_JOINABLE_PINNED, pin ? pin : "statement");
-		enter_fail(work, &e);
+		frame_fail_enter(work, &e);
 		return;
 	}
 	if (base == NULL) {
@@ -452,7 +282,7 @@ want_transaction(struct work *work, const struct wanted *w)
 		frame_granted(work);
 		return;
 	}
-	enter_fail(work, &e);
+	frame_fail_enter(work, &e);
 }
 
 /* A BEGIN of the client's inside a scope: a savepoint. */
@@ -485,7 +315,7 @@ enter_next_item(struct work *work)
 	case ACCESS_YES:
 		break;
 	case ACCESS_NO:
-		enter_fail(work, &e);
+		frame_fail_enter(work, &e);
 		return;
 	case ACCESS_ASK:
 		if (work->state != WORK_USER) {
@@ -543,7 +373,7 @@ enter_not_looked_up(struct session *s, const struct err *e)
 
 	err_copy(&copy, e);
 	work_set_state(work, WORK_NEXT);
-	enter_fail(work, &copy);
+	frame_fail_enter(work, &copy);
 	session_wake(s);
 }
 
@@ -567,18 +397,13 @@ enter_adopted(struct session *s)
 {
 	struct work *work = s->rare->work;
 	struct list_node *n;
-	struct scope *f;
 
 	LIST_EACH (n, &s->rare->stack->frames)
 		adopt_deadline(LIST_OBJ(n, struct scope, node), loop_now_us(s->site->loop));
 	if (work == NULL)
 		return;
-	f = work->frame;
-	if (f->pool)
-		begin_waiting_for_lease(s, f->lease);
-	else
-		waits_begin_lock(&s->site->waits, s->id, &f->hold);
-	enter_start_timer(work, 0);
+	enter_wait_note(work);
+	enter_wait_start_timer(work, 0);
 }
 
 /* Returns the frame that this ENTER has entered first. */
@@ -599,7 +424,7 @@ exit_entered(struct work *work)
 	struct session *s = work->session;
 	struct list_node *n;
 
-	enter_stop_timer(work);
+	enter_wait_stop_timer(work);
 	while ((n = list_first(&work->run)) != NULL) {
 		list_remove(&work->run, n);
 		deferred_free(LIST_OBJ(n, struct deferred, node));
@@ -693,7 +518,7 @@ enter_item_again(struct work *work)
 	struct scope *f = work->frame;
 
 	waits_end(&s->site->waits, s->id);
-	enter_stop_timer(work);
+	enter_wait_stop_timer(work);
 	timer_stop(&f->timer);
 	work->entered--;
 	work->frame = NULL;
@@ -714,7 +539,7 @@ enter_refused(struct work *work, struct err *e)
 		return;
 	}
 	if (work->state == WORK_WAIT) {
-		end_wait(work, e);
+		enter_wait_end(work, e);
 		session_wake(work->session);
 	}
 }

@@ -1,8 +1,8 @@
-/* enter: ENTER, item by item. */
+/* enter: ENTER, item by item. An item that has to wait: enter_wait.h. */
 #ifndef PGWITH_EXECUTOR_ENTER_H
 #define PGWITH_EXECUTOR_ENTER_H
 
-#include <stdint.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "executor/work.h"
@@ -45,15 +45,5 @@ void enter_again(struct work *);
 
 /* The item that is being entered. */
 const struct grammar_item *enter_item(const struct work *);
-
-/* ENTER fails with the error, which is cleared: its purpose is UNDO then. */
-void enter_fail(struct work *, struct err *);
-
-/* Makes the error of a wait that took longer than WAIT says. */
-void enter_too_long(struct work *, struct err *);
-
-/* Starts the timer of WAIT with what is left of the time, but at least least_us. */
-void enter_start_timer(struct work *, int64_t least_us);
-void enter_stop_timer(struct work *);
 
 #endif

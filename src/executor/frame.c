@@ -54,6 +54,14 @@ frame_fail(struct work *work, const struct err *e)
 	site_count_error(work->session->site, e);
 }
 
+void
+frame_fail_enter(struct work *work, struct err *e)
+{
+	frame_fail(work, e);
+	err_clear(e);
+	work_turn(work, WORK_UNDO);
+}
+
 /* ---- statements of a scope ---- */
 
 void

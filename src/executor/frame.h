@@ -14,6 +14,8 @@ void frame_choose_state(struct session *);
 /* Keeps the error as the answer, if it is the first one. */
 void frame_fail(struct work *, const struct err *);
 void frame_fail_raw(struct work *, const struct buf *message);
+/* ENTER fails with the error, which is cleared: its purpose is UNDO then. */
+void frame_fail_enter(struct work *, struct err *);
 
 /* Removes the frame of the client's own transaction if no scope is open in it any more: from then
  * on it is a plain transaction again. */

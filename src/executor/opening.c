@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "conf/conf.h"
 #include "executor/enter.h"
+#include "executor/enter_wait.h"
 #include "executor/executor.h"
 #include "executor/joint.h"
 #include "session/application.h"
@@ -135,9 +136,9 @@ frame_opened(struct work *work)
 	char **values;
 	struct err e;
 
-	enter_stop_timer(work);
+	enter_wait_stop_timer(work);
 	if (f->joinable && !joint_open(work->session, f, &e)) {
-		enter_fail(work, &e);
+		frame_fail_enter(work, &e);
 		return;
 	}
 	f->state = SCOPE_OPEN;
@@ -247,8 +248,8 @@ next_statement(struct work *work)
 	struct err e;
 
 	if (work->timed_out) {
-		enter_too_long(work, &e);
-		enter_fail(work, &e);
+		enter_wait_error(work, &e);
+		frame_fail_enter(work, &e);
 		return;
 	}
 	if (n == NULL) {
@@ -262,7 +263,7 @@ next_statement(struct work *work)
 	list_remove(&work->run, n);
 	deferred_free(d);
 	if (work->contended)
-		enter_start_timer(work, LOCK_WAIT_LEAST_US);
+		enter_wait_start_timer(work, LOCK_WAIT_LEAST_US);
 }
 
 /* A statement of ours has failed. */
@@ -273,14 +274,14 @@ statement_refused(struct work *work)
 	struct err e;
 
 	if (work->timed_out) {
-		enter_too_long(work, &e);
-		enter_fail(work, &e);
+		enter_wait_error(work, &e);
+		frame_fail_enter(work, &e);
 		return;
 	}
 	if (work->frame->expire_due) {
 		inquiry_give_up(s);
 		scopes_expired_error(work->frame, &e);
-		enter_fail(work, &e);
+		frame_fail_enter(work, &e);
 		return;
 	}
 	/* Another server may accept the session's parameters. */

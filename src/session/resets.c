@@ -7,16 +7,15 @@
 #include "base/atom.h"
 #include "base/mem.h"
 #include "pool/pool.h"
-#include "scope/unitset.h"
 #include "session/application.h"
 #include "session/context.h"
 #include "session/control.h"
 #include "session/lexing.h"
 #include "session/params.h"
+#include "session/resettext.h"
 #include "session/setcalls.h"
 #include "session/unlisted.h"
 #include "wire/sqlclass.h"
-#include "wire/sqlset.h"
 #include "wire/sqltext.h"
 
 #define NAMES_MAX   4096 /* bytes of the names of one text */
@@ -25,110 +24,10 @@
 /* A portal that was bound to a text that resets or sets parameters, and has not been executed. */
 struct reset_portal {
 	struct list_node node;
-	struct buf names; /* as in struct walk */
+	struct buf names; /* resettext.h */
 	bool local;
 	char portal[];
 };
-
-/* A walk over a text. `names` has what it resets and sets, in order, each with a NUL: the name of a
- * parameter that is reset; "*" for all of them; '-' and the name of one that is set. */
-struct walk {
-	struct sqltext at;
-	struct sqltext_token tok;
-	struct buf names;
-	bool local;
-};
-
-static void
-next_token(struct walk *w)
-{
-	sqltext_token(&w->at, &w->tok);
-}
-
-static void
-add_name(struct walk *w, const char *prefix, const char *name)
-{
-	buf_add_fmt(&w->names, "%s%s", prefix, name);
-	buf_add_u8(&w->names, 0);
-}
-
-/* Reads what stands behind SET or RESET. */
-static void
-note_set(struct walk *w)
-{
-	struct sqlset set;
-
-	sqlset_read(&w->at, &w->tok, &set);
-	w->local |= set.local;
-	if (set.does == SQLSET_RESETS_ALL)
-		add_name(w, "", "*");
-	/* A name that begins with '*' or '-' is no parameter's, and would mean something else. */
-	else if (set.does != SQLSET_NOTHING && set.length > 0 && strchr("*-", *set.name) == NULL)
-		add_name(w, set.does == SQLSET_SETS ? "-" : "", set.name);
-}
-
-/* A call of set_config(). */
-static void
-note_call(void *arg, const char *name, bool local)
-{
-	if (name && strchr("*-\"", *name) == NULL)
-		add_name(arg, "-", name);
-}
-
-static void
-read_statement(struct walk *w, const struct sqltext_stmt *stmt, unsigned flags)
-{
-	sqltext_init(&w->at, stmt->start, stmt->length, flags);
-	next_token(w);
-	switch (stmt->first[0]) {
-	case SQLWORD_RESET:
-	case SQLWORD_SET:
-		note_set(w);
-		break;
-	case SQLWORD_DISCARD:
-		next_token(w);
-		if (w->tok.word == SQLWORD_ALL) {
-			add_name(w, "", "*");
-			add_name(w, "", "session_authorization");
-		}
-		break;
-	default:
-		unitset_each(stmt, flags, note_call, w);
-		break;
-	}
-}
-
-static void
-read_text(struct walk *w, const char *sql, size_t bytes, unsigned flags)
-{
-	struct sqltext_stmt stmt;
-	struct sqltext at;
-
-	sqltext_init(&at, sql, bytes, flags);
-	while (sqltext_next(&at, &stmt))
-		read_statement(w, &stmt, flags);
-}
-
-/* Does the text reset anything? */
-static bool
-resets_any(const struct buf *names)
-{
-	const char *at = (const char *)buf_data(names), *end = at + names->len;
-
-	for (; at < end; at += strlen(at) + 1)
-		if (*at != '-')
-			return true;
-	return false;
-}
-
-/* May a set_config() in the text get NULL for its value, and so reset the parameter? */
-static bool
-may_set_null(const struct message *m, const char *sql, size_t bytes)
-{
-	return sqltext_mentions(sql, bytes, "null") ||
-	       (memchr(sql, '$', bytes) != NULL &&
-		!(m && m->type == 'B' && message_has_no_null(m)));
-}
 
 static struct reset_names *
 need_names(struct session *s)
@@ -193,11 +92,11 @@ note_executed(struct session *s, const struct buf *names, bool local)
 	struct reset_names *r;
 
 	/* What is set counts only behind a reset. */
-	if (!resets_any(names) && s->context.resets == RESETS_NONE)
+	if (!resettext_resets_any(names) && s->context.resets == RESETS_NONE)
 		return;
 	r = need_names(s);
 	buf_add(&r->names, buf_data(names), names->len);
-	if (!resets_any(names))
+	if (!resettext_resets_any(names))
 		return;
 	s->context.resets = RESETS_NOW;
 	s->context.resets_local |= local;
@@ -217,7 +116,7 @@ note_bound(struct session *s, const char *portal, const struct buf *names, bool 
 	struct reset_portal *p = add_portal(s, portal, local);
 
 	buf_add(&p->names, buf_data(names), names->len);
-	if (s->context.resets == RESETS_NONE && resets_any(names))
+	if (s->context.resets == RESETS_NONE && resettext_resets_any(names))
 		s->context.resets = RESETS_LATER;
 }
 
@@ -238,28 +137,29 @@ void
 resets_note(struct session *s, const struct message *m, unsigned set, const char *sql, size_t bytes,
 	    unsigned flags)
 {
-	struct walk w = {.local = false};
+	struct buf names;
+	bool local = false;
 
 	if (sql == NULL)
 		return;
 	/* Texts in strings are not read. If one of them may reset something, the server is asked
 	 * when the transaction has ended. */
-	if (((set & SQLCLASS_SETCONFIG) && may_set_null(m, sql, bytes)) ||
+	if (((set & SQLCLASS_SETCONFIG) && resettext_may_set_null(m, sql, bytes)) ||
 	    ((set & SQLCLASS_OPAQUE) &&
 	     (sqltext_mentions(sql, bytes, "reset") || sqltext_mentions(sql, bytes, "default")))) {
 		s->context.resets = RESETS_NOW;
 		s->context.resets_role_unread |= sqltext_mentions(sql, bytes, "role") ||
 						 sqltext_mentions(sql, bytes, "authorization");
 	}
-	buf_init(&w.names, NAMES_MAX);
-	read_text(&w, sql, bytes, flags);
-	if (w.names.len > 0) {
+	buf_init(&names, NAMES_MAX);
+	resettext_read(sql, bytes, flags, &names, &local);
+	if (names.len > 0) {
 		if (m && m->type == 'B' && m->portal)
-			note_bound(s, m->portal, &w.names, w.local);
+			note_bound(s, m->portal, &names, local);
 		else
-			note_executed(s, &w.names, w.local);
+			note_executed(s, &names, local);
 	}
-	buf_clear(&w.names);
+	buf_clear(&names);
 }
 
 void
@@ -298,31 +198,6 @@ resets_hold(const struct session *s, char type)
 	       !progress_at_rest(p) && strchr("QPBDECFS", type) != NULL;
 }
 
-/* Do the client's texts reset the parameter, and not set it after that? */
-static bool
-was_reset(const struct session *s, const char *name)
-{
-	bool is_reset = false, role = strcasecmp(name, "role") == 0;
-	const char *at, *end;
-
-	if (s->context.resets_names == NULL)
-		return false;
-	at = (const char *)buf_data(&s->context.resets_names->names);
-	end = at + s->context.resets_names->names.len;
-	for (; at < end; at += strlen(at) + 1) {
-		bool set = *at == '-';
-		const char *what = at + set;
-
-		if (strcmp(at, "*") == 0 && !role && strcasecmp(name, "session_authorization") != 0)
-			is_reset = true;
-		/* SET SESSION AUTHORIZATION sets the role too. */
-		else if (strcasecmp(what, name) == 0 ||
-			 (role && strcasecmp(what, "session_authorization") == 0))
-			is_reset = !set;
-	}
-	return is_reset;
-}
-
 static bool
 is_startup(const struct session *s, const char *name)
 {
@@ -335,6 +210,14 @@ is_startup(const struct session *s, const char *name)
 		at += strlen(at) + 1;
 	}
 	return false;
+}
+
+/* Do the client's texts reset the parameter, and not set it after that? */
+static bool
+was_reset(const struct session *s, const char *name)
+{
+	return s->context.resets_names &&
+	       resettext_was_reset(&s->context.resets_names->names, name);
 }
 
 /* Has the text that was to reset parameters failed, or was that rolled back? Then it has reset

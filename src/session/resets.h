@@ -25,7 +25,7 @@ enum session_resets {
 
 /* What the client's texts have reset and set since the parameters were set again last. */
 struct reset_names {
-	struct buf names; /* names as in resets.c */
+	struct buf names; /* as in resettext.h */
 	/* struct reset_portal, of resets.c: those that were bound and have not been executed */
 	struct list portals;
 	/* progress.errors and progress.discards when the last of these texts went to the server */

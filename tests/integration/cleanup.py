@@ -14,32 +14,29 @@ def in_transaction(c):
 
 
 # ---- closing ---------------------------------------------------------------------------------------
-@test
-def closes_with_terminate(t):
-    """a client says Terminate in a transaction: rolled back, same server for the next"""
+def closes(t, how):
+    """A client in a transaction closes by `how`, which gets its connection."""
     t.sql("CREATE TABLE marks (a int, b text)")
     w = Watch(t, t.daemon())
     c = w.daemon.connect()
     in_transaction(c)
     w.state("idle in transaction")
-    c.close()
+    how(c)
     w.free_again()
     w.serves_clean()
     equal(t.value("SELECT count(*) FROM marks"), "0", "rows")
+
+
+@test
+def closes_with_terminate(t):
+    """a client says Terminate in a transaction: rolled back, same server for the next"""
+    closes(t, lambda c: c.close())
 
 
 @test
 def closes_without_terminate(t):
     """a client closes its socket in a transaction without a word: the same"""
-    t.sql("CREATE TABLE marks (a int, b text)")
-    w = Watch(t, t.daemon())
-    c = w.daemon.connect()
-    in_transaction(c)
-    w.state("idle in transaction")
-    c.drop()
-    w.free_again()
-    w.serves_clean()
-    equal(t.value("SELECT count(*) FROM marks"), "0", "rows")
+    closes(t, lambda c: c.drop())
 
 
 @test

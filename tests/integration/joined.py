@@ -85,6 +85,12 @@ def raw_member(t, d, token):
     return w
 
 
+def raw_members(t, d, statement="ENTER a JOINABLE"):
+    """An owner of a joinable scope, and two members of it on bare connections."""
+    c, token = owner_of(t, d, statement)
+    return c, raw_member(t, d, token), raw_member(t, d, token)
+
+
 def rows(t):
     return t.value("SELECT string_agg(n::text, ',' ORDER BY n) FROM t")
 
@@ -144,8 +150,7 @@ def exit_rollback(t):
     """EXIT ROLLBACK undoes what all members have committed; members are told 57P01"""
     t.sql("CREATE TABLE t (n int UNIQUE)")
     d = t.daemon()
-    c, token = owner_of(t, d)
-    a, b = raw_member(t, d, token), raw_member(t, d, token)
+    c, a, b = raw_members(t, d)
     a.ask("INSERT INTO t VALUES (1)")
     equal(b.value("SELECT n FROM t"), "1", "what the other member sees")
     c.execute("EXIT ROLLBACK")
@@ -157,17 +162,23 @@ def exit_rollback(t):
     equal(c.execute("SELECT 1").fetchone()[0], 1, "the owner goes on")
 
 
+def member_in_query(t, d, token):
+    """A member that has committed a row, and runs a long query in a BEGIN behind another row."""
+    w = raw_member(t, d, token)
+    w.ask("INSERT INTO t VALUES (1)")
+    w.ask("BEGIN")
+    w.ask("INSERT INTO t VALUES (2)")
+    w.send(query("SELECT pg_sleep(100)"))
+    return w
+
+
 @test
 def exit_with_open_units(t):
     """EXIT ends what members have open: one in a BEGIN, one whose query runs, one that waits"""
     t.sql("CREATE TABLE t (n int UNIQUE)")
     d = t.daemon()
     c, token = owner_of(t, d)
-    a = raw_member(t, d, token)
-    a.ask("INSERT INTO t VALUES (1)")
-    a.ask("BEGIN")
-    a.ask("INSERT INTO t VALUES (2)")
-    a.send(query("SELECT pg_sleep(100)"))
+    a = member_in_query(t, d, token)
     b = raw_member(t, d, token)
     b.send(query("INSERT INTO t VALUES (3)"))
     wait_until(lambda: d.waiting("db/a") == 1, 5, "the second member waits")
@@ -184,11 +195,7 @@ def member_killed(t):
     t.sql("CREATE TABLE t (n int UNIQUE)")
     d = t.daemon()
     c, token = owner_of(t, d)
-    a = raw_member(t, d, token)
-    a.ask("INSERT INTO t VALUES (1)")
-    a.ask("BEGIN")
-    a.ask("INSERT INTO t VALUES (2)")
-    a.send(query("SELECT pg_sleep(100)"))
+    a = member_in_query(t, d, token)
     wait_until(lambda: any("pg_sleep" in r["query"] for r in t.activity()), 5, "the query runs")
     a.sock.close()
     m = member(t, d, token)
@@ -607,8 +614,7 @@ def ends(t):
     t.sql("CREATE TABLE t (n int UNIQUE)")
     d = t.daemon()
     for how in "deadline", "kill", "death", "server":
-        c, token = owner_of(t, d, "ENTER a JOINABLE" + (" DEADLINE '%dms'" % (1000 * brief(0.3)) if how == "deadline" else ""))
-        m, idle = raw_member(t, d, token), raw_member(t, d, token)
+        c, m, idle = raw_members(t, d, "ENTER a JOINABLE" + (" DEADLINE '%dms'" % (1000 * brief(0.3)) if how == "deadline" else ""))
         m.sql("INSERT INTO t VALUES (1)")
         pid = int(m.value("SELECT pg_backend_pid()"))
         m.send(query("BEGIN; INSERT INTO t VALUES (2); SELECT pg_sleep(60)"))
@@ -674,8 +680,7 @@ def waiting(t):
 def cancels(t):
     """a CancelRequest of a member hits its own query, or its wait, and nobody else's"""
     d = t.daemon()
-    c, token = owner_of(t, d)
-    a, b = raw_member(t, d, token), raw_member(t, d, token)
+    c, a, b = raw_members(t, d)
     a.send(query("SELECT pg_sleep(60)"))
     wait_until(lambda: any("pg_sleep" in r["query"] for r in t.activity()), 5, "the query runs")
     b.send(query("SELECT 1"))

@@ -5,7 +5,7 @@ import struct
 import time
 
 from pgwtest import check, equal, main, note, sanitized, test, wire
-from pgwtest.joined import enter
+from pgwtest.joined import enter, enter_token
 from pgwtest.wire import query
 
 SETUP = """DROP TABLE IF EXISTS t; CREATE TABLE t (n int UNIQUE, v text);
@@ -46,8 +46,7 @@ class Lab:
         rows = self.t.value("SELECT array_agg((n, v) ORDER BY n, v) FROM t")
         self.t.sql(SETUP)
         owner = self.d.connect("db")
-        owner.sql("ENTER a JOINABLE")
-        token = owner.ask("SHOW SCOPES").rows[0][-1]
+        token = enter_token(owner)
         joined = self.run(lambda: self.d.connect("db", **params, **{"pgwith.join": token}), steps)
         check(not owner.ask("LEAVE").errors, title + ": the scope has been committed")
         owner.close()

@@ -17,6 +17,7 @@ import time
 
 from pgwtest import check, main, note, sanitized, test, wire
 from pgwtest import programs
+from pgwtest.joined import enter_token
 from pgwtest.programs import Place, Session
 
 PROGRAMS = int(os.environ.get("PGWITH_FUZZ_PROGRAMS") or (60 if sanitized() else 200))
@@ -49,11 +50,6 @@ class Lab:
         self.owner = self.daemon.connect()
         self.janitor = t.direct()
 
-    def enter(self):
-        self.owner.sql("ENTER a JOINABLE")
-        r = self.owner.ask("SHOW SCOPES")
-        return r.rows[0][-1]
-
     def run(self, program, joined, rng=None):
         params, steps = program
         self.number += 1
@@ -63,7 +59,7 @@ class Lab:
         params.setdefault("client_encoding", "UTF8")
         noise = []
         if joined:
-            params["pgwith.join"] = self.enter()
+            params["pgwith.join"] = enter_token(self.owner)
             noise = [self.daemon.connect(**{"pgwith.join": params["pgwith.join"]}) for _ in range(2)]
         try:
             if joined:

@@ -7,7 +7,7 @@ import threading
 import time
 
 from pgwtest import Skip, check, equal, main, note, test, wait_until, wire
-from pgwtest.joined import enter
+from pgwtest.joined import enter, enter_token
 
 
 class Trouble:
@@ -370,8 +370,7 @@ def new_inside(t):
     inner = None
     for w in c, m, inner:
         if w is None:
-            m.sql("ENTER i JOINABLE")
-            token = m.ask("SHOW SCOPES").rows[0][-1]
+            token = enter_token(m, "ENTER i JOINABLE")
             w = d.connect("db", options="-c pgwith.join=" + token)
             t.defer(w.close)
         began = time.monotonic()
@@ -468,8 +467,7 @@ def transaction_timeout(t):
         equal(got[1], got[0], "behind %s" % begin)
         equal(other.value("SHOW transaction_timeout"), "0", "another's")
     owner = d.connect()
-    owner.sql("ENTER a JOINABLE")
-    token = owner.ask("SHOW SCOPES").rows[0][-1]
+    token = enter_token(owner)
     for how in (limit, "SET LOCAL transaction_timeout = '200ms'", None):
         options = {} if how else {"options": "-c transaction_timeout=200ms"}
         member = wire.Client(d.sockets, d.port, "db", timeout=20, **{"pgwith.join": token, **options})

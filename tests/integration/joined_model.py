@@ -7,6 +7,7 @@ import socket
 import struct
 
 from pgwtest import check, equal, main, note, sanitized, test, wait_until, wire
+from pgwtest.joined import enter_token
 
 STEPS = int(os.environ.get("PGWITH_MODEL_STEPS") or (300 if sanitized() else 800))
 MEMBERS = 4
@@ -37,8 +38,7 @@ class Lab:
         self.counts = {}
 
     def enter(self):
-        self.owner.sql("ENTER a JOINABLE")
-        self.token = self.owner.ask("SHOW SCOPES").rows[0][-1]
+        self.token = enter_token(self.owner)
         self.rows = set(self.committed)
         self.members = [Member(self, self.token) for _ in range(MEMBERS)]
         self.busy = None           # the member whose block is open

@@ -11,6 +11,7 @@ import struct
 import time
 
 from pgwtest import check, equal, main, note, sanitized, test, wire
+from pgwtest.joined import enter_token
 
 SEQUENCES = int(os.environ.get("PGWITH_FUZZ_SEQUENCES") or (80 if sanitized() else 300))
 TXID_CURRENT_SNAPSHOT = 2944  # pg_proc.oid of a function without arguments
@@ -94,8 +95,7 @@ class Lab:
               "CREATE TRIGGER refuse BEFORE INSERT ON refusing FOR EACH STATEMENT EXECUTE FUNCTION refuse()")
         self.d = t.daemon(size=3, wait_timeout="60s", options={"log_level": "info"})
         self.owner = self.d.connect()
-        self.owner.sql("ENTER a JOINABLE")
-        self.token = self.owner.ask("SHOW SCOPES").rows[0][-1]
+        self.token = enter_token(self.owner)
         self.other = self.client("member")
         self.pool_differs = 0
 

@@ -86,33 +86,29 @@ def stopped_meanwhile(t, d, clients, happens):
             equal((r.errors, r.status), ([], "I"), way)
 
 
+def idle_servers_end(t, d, happens):
+    clients = idle_servers(t, d, 4)
+    for c in clients:
+        c.send(parse("SELECT 2", "p") + sync())
+        c.until_ready()
+    stopped_meanwhile(t, d, clients, happens)
+    for c in clients:
+        c.close()
+
+
 @test
 def idle_servers_die(t):
     """statements that come together with the news of their server's death go to another server"""
     t.cluster.for_us_alone("servers are terminated")
     for lazy in ("on", "off"):
-        d = t.daemon(size=4, retry_delay="100ms", lazy_begin=lazy)
-        clients = idle_servers(t, d, 4)
-        for c in clients:
-            c.send(parse("SELECT 2", "p") + sync())
-            c.until_ready()
-        stopped_meanwhile(t, d, clients, terminate_all)
-        for c in clients:
-            c.close()
+        idle_servers_end(t, t.daemon(size=4, retry_delay="100ms", lazy_begin=lazy), terminate_all)
 
 
 @test
 def idle_servers_crash(t):
     """the same when another backend crashes, and PostgreSQL starts anew"""
     t.cluster.for_us_alone("a backend is killed")
-    d = t.daemon(size=4, retry_delay="100ms")
-    clients = idle_servers(t, d, 4)
-    for c in clients:
-        c.send(parse("SELECT 2", "p") + sync())
-        c.until_ready()
-    stopped_meanwhile(t, d, clients, crash)
-    for c in clients:
-        c.close()
+    idle_servers_end(t, t.daemon(size=4, retry_delay="100ms"), crash)
 
 
 @test

@@ -3,12 +3,17 @@
 from .tap import equal
 
 
+def enter_token(c, statement="ENTER a JOINABLE"):
+    """The connection enters a joinable scope. Returns its token."""
+    c.sql(statement)
+    return c.ask("SHOW SCOPES").rows[0][-1]
+
+
 def enter(t, d, statement="ENTER a JOINABLE"):
     """The owner of a joinable scope, and a function that makes members of it."""
     c = d.connect("db")
     t.defer(c.close)
-    c.sql(statement)
-    token = c.ask("SHOW SCOPES").rows[0][-1]
+    token = enter_token(c, statement)
 
     def member(**more):
         w = d.connect("db", options="-c pgwith.join=" + token, **more)
